@@ -102,6 +102,8 @@ class Logger {
   public:
     // Opens the target. Fails with Io when the file cannot be opened for appending.
     [[nodiscard]] static Result<std::unique_ptr<Logger>> open(const LogOptions& options);
+    class Impl;  // only open() can make one
+    explicit Logger(std::unique_ptr<Impl> impl);
     ~Logger();
     Logger(const Logger&) = delete;
     Logger& operator=(const Logger&) = delete;
@@ -109,7 +111,7 @@ class Logger {
     void set_level(LogLevel level);
     [[nodiscard]] bool enabled(LogLevel level) const;
 
-    void write(LogLevel level, std::string_view component, LogText message,
+    void write(LogLevel level, LogText component, LogText message,
                std::initializer_list<LogField> fields);
 
     // Opens the file anew under its name, for log rotation; done by the writer thread.
@@ -126,16 +128,14 @@ class Logger {
     [[nodiscard]] uint64_t lost_lines() const;
 
   private:
-    class Impl;
-    explicit Logger(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
 
 // A cheap handle that writes for one component, such as "net" or "raft". Copy it freely.
-// Requires: the Logger outlives it; `component` is a string literal.
+// Requires: the Logger outlives it.
 class Log {
   public:
-    Log(Logger& logger, LogText component) : logger_(&logger), component_(component.view()) {}
+    Log(Logger& logger, LogText component) : logger_(&logger), component_(component) {}
 
     void error(LogText message, std::initializer_list<LogField> fields = {}) const {
         logger_->write(LogLevel::Error, component_, message, fields);
@@ -158,7 +158,7 @@ class Log {
 
   private:
     Logger* logger_;
-    std::string_view component_;
+    LogText component_;
 };
 
 }  // namespace quorate
