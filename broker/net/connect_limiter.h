@@ -1,0 +1,55 @@
+// How fast new connections are let in: token buckets for the loop and for each address.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "broker/net/address.h"
+
+namespace quorate::broker {
+
+// Rates in connections per second; 0: no limit. A bucket holds one second's worth, at least one.
+struct ConnectLimits {
+    uint32_t per_loop = 1'000;
+    uint32_t per_address = 100;  // of a /32 or a /64; ignored behind PROXY protocol and for Unix
+};
+
+// A bucket that fills with time. Thread: its owner's.
+class TokenBucket {
+  public:
+    // True when a token was there. `rate` per second, > 0; the bucket holds `rate` tokens.
+    [[nodiscard]] bool take(uint32_t rate, std::chrono::nanoseconds now);
+    // True when take() would succeed.
+    [[nodiscard]] bool ready(uint32_t rate, std::chrono::nanoseconds now) const;
+
+  private:
+    // The time at which the bucket was (or will be) empty of debt: a whole bucket in eight bytes.
+    std::chrono::nanoseconds used_until_{0};
+};
+
+// The buckets of one loop's listener. Addresses share a fixed table by a seeded hash, so that its
+// memory does not grow with the number of attackers; two addresses in one place share a bucket.
+//
+// Thread: its loop's. Owner: Listener.
+class ConnectLimiter {
+  public:
+    ConnectLimiter(ConnectLimits limits, uint64_t seed);
+
+    // Whether a connection may be accepted now, whoever it comes from.
+    [[nodiscard]] bool loop_ready(std::chrono::nanoseconds now) const;
+    // Counts an accepted connection against the loop.
+    void count_loop(std::chrono::nanoseconds now);
+    // Counts it against its address; false: refuse it.
+    [[nodiscard]] bool admit(const PeerAddress& peer, std::chrono::nanoseconds now);
+
+  private:
+    static constexpr std::size_t kAddressBuckets = 4'096;
+
+    ConnectLimits limits_;
+    uint64_t seed_;
+    TokenBucket loop_;
+    std::vector<TokenBucket> addresses_;  // empty when there is no limit per address
+};
+
+}  // namespace quorate::broker

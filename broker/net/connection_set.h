@@ -1,0 +1,84 @@
+// The connections of one loop, and what they share: buffers, the list of those that have output,
+// the list of those with a deadline.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "broker/net/connection.h"
+#include "broker/net/output_buffer.h"
+
+namespace quorate::broker {
+
+// A read buffer with room in front for what an earlier read left over, so that both parts can be
+// presented as one without moving the larger one.
+class ReadBuffer {
+  public:
+    static constexpr std::size_t kHeadroom = 16'384;
+
+    // Memory is taken at the first call.
+    [[nodiscard]] std::byte* data() {
+        if (!memory_) memory_ = std::make_unique<std::byte[]>(kHeadroom + size_);
+        return memory_.get() + kHeadroom;
+    }
+    [[nodiscard]] std::size_t size() const { return size_; }
+    explicit ReadBuffer(std::size_t size) : size_(size) {}
+
+  private:
+    std::size_t size_;
+    std::unique_ptr<std::byte[]> memory_;
+};
+
+// Thread: the loop's. Owner: EventLoop. Errors: none.
+class ConnectionSet {
+  public:
+    explicit ConnectionSet(EventLoop& loop);
+    ~ConnectionSet();
+    ConnectionSet(const ConnectionSet&) = delete;
+    ConnectionSet& operator=(const ConnectionSet&) = delete;
+
+    // Takes over the socket and calls handler.on_open().
+    Connection& add(Connection::Origin origin, ConnectionHandler& handler);
+
+    [[nodiscard]] std::size_t size() const { return connections_.size(); }
+    [[nodiscard]] uint32_t open_handshakes() const { return open_handshakes_; }
+    [[nodiscard]] ChunkPool& pool() { return pool_; }
+    [[nodiscard]] EventLoop& loop() { return loop_; }
+
+    // The rest is called by EventLoop and Connection only.
+
+    // Writes all dirty connections, then ends those that are closed. True when nothing is left to
+    // do before the loop may sleep.
+    [[nodiscard]] bool flush();
+    void start_turn();
+    // Checks deadlines once a second.
+    void tick(std::chrono::nanoseconds now);
+    // Ends every connection with EndCause::LoopStopped; output is written as far as it goes.
+    void stop();
+
+  private:
+    friend class Connection;
+
+    void mark_dirty(Connection& connection) { dirty_.push_back(&connection); }
+    void watch(Connection& connection);
+    void unwatch(Connection& connection);
+    void remove(Connection& connection);
+    [[nodiscard]] bool take_handshake_step();
+
+    EventLoop& loop_;
+    ChunkPool pool_;
+    ReadBuffer wire_;   // what recv() fills
+    ReadBuffer plain_;  // what a transport makes of it
+    std::vector<std::unique_ptr<Connection>> connections_;
+    std::vector<Connection*> dirty_;
+    std::vector<Connection*> flushing_;  // dirty_ of the round under way
+    std::vector<Connection*> watched_;
+    std::chrono::nanoseconds last_check_{0};
+    uint32_t open_handshakes_ = 0;
+    uint32_t handshake_steps_left_ = 0;
+};
+
+}  // namespace quorate::broker
