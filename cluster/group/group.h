@@ -1,0 +1,187 @@
+// One Raft group on this node: its RaftNode, its log and state on disk, its state machine.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/group/command_batch.h"
+#include "cluster/group/state_machine.h"
+#include "cluster/raft/raft_node.h"
+#include "proto/base/environment.h"
+#include "proto/base/ids.h"
+#include "proto/base/result.h"
+#include "storage/disk_watch.h"
+#include "storage/log_store.h"
+#include "storage/state_store.h"
+
+namespace quorate::cluster {
+
+// Whether a command leaves more state behind than before. Those that free pass when the disk is
+// nearly full, or nothing could ever be freed.
+enum class Growth : uint8_t { Grows, Frees };
+
+// Carries Raft messages to the other replicas. Dropping is lawful, blocking is not. *Thread*: the
+// worker of the group.
+class MessageSink {
+  public:
+    virtual ~MessageSink() = default;
+    virtual void send(GroupId group, raft::Message message) = 0;
+};
+
+struct GroupOptions {
+    GroupId id;
+    ReplicaId self{1};
+    raft::Configuration configuration{{ReplicaId{1}}};
+    std::size_t entry_bytes = std::size_t{1} << 20;           // commands of one entry, about
+    std::size_t in_flight_bytes_max = std::size_t{64} << 20;  // proposed and not yet applied
+    std::size_t in_flight_commands_max = std::size_t{1} << 18;
+    uint32_t election_ticks = 10;
+    uint32_t heartbeat_ticks = 2;
+    uint64_t seed = 1;
+};
+
+// What a group needs from the node. All outlive it.
+struct GroupContext {
+    storage::LogStore& log;
+    storage::StateStore& state;
+    const Clock& clock;
+    storage::DiskWatch* disk = nullptr;  // null: never full
+    MessageSink* messages = nullptr;     // null: requires a single voter
+};
+
+// What to report of a group; readable from any thread.
+enum class GroupHealth : uint8_t {
+    Sound,
+    Amnesic,  // the disk holds less than was promised: takes no part, must be rebuilt
+    Failed,   // a damaged record, or a state machine that gave up: see the log
+};
+
+// *Thread*: its worker; `synced_candidate`, `health` and `log_bytes` from any.
+// *Owner*: the GroupRunner. The runner drives it through `collect`, `persisted` and
+// `apply_committed`; everybody else proposes and asks.
+class Group {
+  public:
+    // Reads log and state, loads the machine and, when it is the only voter, campaigns at once.
+    // Fails only with Io. A log that is damaged or forgot something makes a group that is not
+    // Sound: it exists, answers Unavailable and takes no part.
+    [[nodiscard]] static Result<std::unique_ptr<Group>> open(const GroupOptions& options,
+                                                             const GroupContext& context,
+                                                             StateMachine& machine);
+    ~Group();
+    Group(const Group&) = delete;
+    Group& operator=(const Group&) = delete;
+
+    // Adds a command to the entry that is being gathered. It leaves with the turn's end, or when
+    // the disk is done with what is under way. Success promises nothing but an attempt: the answer
+    // is its apply, here or at another leader.
+    // *Errors*: NotLeader; LimitExceeded (in flight, or disk full); Unavailable (not Sound).
+    // A command larger than the in-flight limit passes when nothing else is in flight.
+    [[nodiscard]] Status propose(std::string_view command, Growth growth = Growth::Grows);
+
+    [[nodiscard]] GroupId id() const { return options_.id; }
+    // Leads, and its own first entry of the term is applied.
+    [[nodiscard]] bool leading() const { return leading_; }
+    [[nodiscard]] Term term() const { return raft_->term(); }
+    // 0 when unknown.
+    [[nodiscard]] ReplicaId leader() const { return raft_->leader(); }
+    [[nodiscard]] LogIndex applied() const { return applied_; }
+    // The time of the last applied entry; a leader's clock runs ahead of it (what reads compare
+    // expiry with), everybody else's stands still.
+    [[nodiscard]] ClusterTime time() const;
+    // What the machine reads. Holds everything applied up to the end of the last turn.
+    [[nodiscard]] storage::StateStore& state() { return *state_; }
+    [[nodiscard]] std::size_t in_flight_bytes() const { return in_flight_bytes_; }
+
+    void step(const raft::Message& message);
+
+    [[nodiscard]] GroupHealth health() const { return health_.load(std::memory_order_acquire); }
+    [[nodiscard]] const std::string& failure() const { return failure_; }  // worker's thread
+    // Bytes of entries since the last cut.
+    [[nodiscard]] uint64_t log_bytes() const { return log_bytes_.load(std::memory_order_relaxed); }
+    // What the state store held at the end of the last turn: read before a flush, it may be cut
+    // away after that flush.
+    [[nodiscard]] LogIndex synced_candidate() const {
+        return LogIndex(state_written_.load(std::memory_order_acquire));
+    }
+
+  private:
+    friend class GroupRunner;
+    class Reader;
+
+    Group(const GroupOptions& options, const GroupContext& context, StateMachine& machine);
+    [[nodiscard]] Status recover();
+    [[nodiscard]] Result<bool> read_applied(const storage::GroupLog& log);
+    void fail(GroupHealth health, const Error& error);
+
+    // For the runner, once per turn and group.
+    void tick();
+    [[nodiscard]] bool wants_turn() const;
+    [[nodiscard]] bool needs_ticks() const;
+    // Seals the gathered commands (unless `hold`), takes Ready: fills `batch`, keeps what waits.
+    // True when something must be written.
+    bool collect(storage::LogBatch& batch, bool hold);
+    void persisted();
+    // Applies what is committed and durable. True when the batch changed.
+    bool apply_committed(storage::StateBatch& batch);
+    // The batch was written: callbacks.
+    void after_apply();
+    // A flush that began after `synced` was read is on disk: cut the log.
+    void cut(LogIndex synced, storage::LogBatch& batch);
+
+    void seal_pending();
+    void send(std::vector<raft::Message>& messages);
+    void update_role();
+
+    struct InFlight {
+        LogIndex index;
+        Term term;
+        std::size_t bytes = 0;
+        uint32_t commands = 0;
+    };
+    struct Waiting {
+        raft::PersistNumber number;
+        std::vector<raft::Message> messages;
+    };
+
+    const GroupOptions options_;
+    const GroupContext context_;
+    StateMachine& machine_;
+    std::unique_ptr<storage::StateView> state_;
+    std::unique_ptr<Reader> reader_;
+    std::unique_ptr<raft::RaftNode> raft_;
+    std::string prefix_;
+    storage::GroupMeta meta_;
+
+    CommandBatch pending_;
+    std::deque<CommandBatch> sealed_;  // full ones of this turn
+    std::deque<InFlight> in_flight_;
+    std::size_t in_flight_bytes_ = 0;
+    std::size_t in_flight_commands_ = 0;
+    std::deque<Waiting> waiting_;         // for the disk
+    std::vector<raft::Entry> committed_;  // of this turn
+
+    bool leading_ = false;
+    Term led_term_;
+    LogIndex applied_;
+    Term applied_term_;
+    ClusterTime time_;                       // of the last applied entry
+    ClusterTime lead_time_;                  // of the last stamp, while leading
+    std::chrono::nanoseconds lead_since_{};  // when lead_time_ was taken as the base
+    ClusterTime lead_base_;
+    bool applied_in_turn_ = false;
+
+    std::string failure_;
+    std::atomic<GroupHealth> health_{GroupHealth::Sound};
+    std::atomic<uint64_t> log_bytes_{0};
+    std::atomic<uint64_t> state_written_{0};
+};
+
+}  // namespace quorate::cluster

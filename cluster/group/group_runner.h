@@ -1,0 +1,87 @@
+// All groups of one worker, and what one turn does with them, without a thread: the worker runs it
+// on its own, a simulation in virtual time.
+//
+// A turn: ticks that are due; for every touched group what it wants to append, all in ONE request
+// to the log; what is committed and durable, all in ONE state batch; then the machines' callbacks.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "cluster/group/group.h"
+#include "proto/base/environment.h"
+#include "proto/base/ids.h"
+#include "proto/base/result.h"
+#include "storage/log_writer.h"
+
+namespace quorate::cluster {
+
+struct TurnFigures {
+    std::size_t groups_written = 0;
+    std::size_t entries_applied = 0;
+    std::size_t commands_applied = 0;
+    std::chrono::nanoseconds apply{};
+};
+
+struct GroupRunnerOptions {
+    std::chrono::milliseconds tick{100};
+    // Posts `log_done` back to this runner: called from wherever the sink completes a request.
+    std::function<void()> post_log_done;
+    // A state batch that could not be written: the process must stop. Default: fatal.
+    std::function<void(const Error&)> on_failure;
+};
+
+// *Thread*: one at a time. *Owner*: a Worker or a simulation. Stores, sink and clock outlive it.
+class GroupRunner {
+  public:
+    GroupRunner(GroupContext context, storage::LogSink& sink, GroupRunnerOptions options);
+    ~GroupRunner();
+    GroupRunner(const GroupRunner&) = delete;
+    GroupRunner& operator=(const GroupRunner&) = delete;
+
+    // Opens the group. AlreadyExists for a second one of the same id.
+    [[nodiscard]] Result<Group*> add(const GroupOptions& options, StateMachine& machine);
+    // Null when not here. Pointers stay valid as long as the runner.
+    [[nodiscard]] Group* find(GroupId id);
+    template <typename Visit>
+    void for_each(Visit&& visit) {
+        for (auto& [id, group] : groups_)
+            visit(*group);
+    }
+
+    // One turn. True when there is more to do at once.
+    bool turn();
+    // The oldest request under way is durable.
+    void log_done();
+    // A flush of the state store that began after `synced` was read from the group has finished.
+    void state_synced(GroupId id, LogIndex synced);
+
+    // When the next tick is due; nothing while no group needs ticks.
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> next_tick() const;
+    [[nodiscard]] std::size_t requests_in_flight() const { return requests_.size(); }
+    [[nodiscard]] const TurnFigures& figures() const { return figures_; }
+
+  private:
+    void run_ticks();
+    void write_log();
+    void apply();
+
+    GroupContext context_;
+    storage::LogSink& sink_;
+    GroupRunnerOptions options_;
+    std::map<GroupId, std::unique_ptr<Group>> groups_;
+    std::vector<Group*> ticking_;
+    std::chrono::nanoseconds last_tick_{};
+    std::map<GroupId, LogIndex> cuts_;          // synced, to be cut in the next turn
+    std::deque<std::vector<Group*>> requests_;  // under way: whose appends they carry
+    storage::StateBatch state_batch_;
+    TurnFigures figures_;
+};
+
+}  // namespace quorate::cluster

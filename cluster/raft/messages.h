@@ -1,0 +1,92 @@
+// What replicas of a group say to each other and what a log consists of, in the words of the Raft
+// dissertation: terms, entries, RequestVote, AppendEntries.
+//
+// *Thread*: values. *Spec*: Raft §3 (figure 3.1), §4.1 (configuration), §9.6 (pre-vote).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "proto/base/bytes.h"
+#include "proto/base/ids.h"
+
+namespace quorate::raft {
+
+// Who takes part. Sorted, without repeats. Fixed for the life of a group in this version.
+struct Configuration {
+    std::vector<ReplicaId> voters;
+
+    [[nodiscard]] bool contains(ReplicaId replica) const;
+    // Votes or copies that make a majority. Requires: at least one voter.
+    [[nodiscard]] std::size_t quorum() const { return voters.size() / 2 + 1; }
+    bool operator==(const Configuration&) const = default;
+};
+
+// The stored form: opaque to the storage. Nothing for bytes that are no configuration.
+[[nodiscard]] std::string encode(const Configuration& configuration);
+[[nodiscard]] std::optional<Configuration> decode_configuration(std::string_view bytes);
+
+enum class EntryKind : uint8_t {
+    Empty = 0,    // opens a leader's term (§3.6.2: commits what earlier terms left)
+    Command = 1,  // for the state machine
+};
+
+struct Entry {
+    EntryId id;
+    EntryKind kind = EntryKind::Empty;
+    SharedBytes data;
+};
+
+// §3.8: on stable storage before any message that depends on it leaves.
+struct HardState {
+    Term term;
+    ReplicaId voted_for;  // 0: nobody
+    LogIndex commit;      // a hint that saves replay
+    bool operator==(const HardState&) const = default;
+};
+
+// §3.4. With `pre` set it asks for a promise only and changes no term (§9.6).
+struct RequestVote {
+    EntryId last;
+    bool pre = false;
+};
+struct RequestVoteReply {
+    bool pre = false;
+    bool granted = false;
+};
+// §3.5.
+struct AppendEntries {
+    EntryId previous;
+    LogIndex commit;
+    std::vector<Entry> entries;
+};
+// Accepted: `index` is the highest one known to match. Rejected: `index` is the `previous` that did
+// not match, and `hint` the last position of the follower's log that could, so that the leader
+// backs off by terms rather than by entries (§3.5, end).
+struct AppendEntriesReply {
+    bool accepted = false;
+    LogIndex index;
+    EntryId hint;
+};
+// Keeps followers quiet; carries no log position to check, so that those of many groups between two
+// nodes fit one message. `commit` is at most what the receiver is known to hold.
+struct Heartbeat {
+    LogIndex commit;
+};
+struct HeartbeatReply {};
+
+using MessageBody = std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply,
+                                 Heartbeat, HeartbeatReply>;
+
+struct Message {
+    ReplicaId from;
+    ReplicaId to;
+    Term term;
+    MessageBody body;
+};
+
+}  // namespace quorate::raft

@@ -1,0 +1,60 @@
+// What a leader knows of one follower's log, and how fast it may send to it.
+//
+//     Probe ──accepted──> Replicate        Probe: one message at a time, until logs are known to
+//       ^                    │                    meet
+//       └──rejected, silent──┘             Replicate: pipelined, up to a window of bytes
+//
+// *Thread*, *Owner*: the RaftNode. *Spec*: Raft §3.5 (next_index, match_index), §10.2.1.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+#include "proto/base/ids.h"
+
+namespace quorate::raft {
+
+class Progress {
+  public:
+    enum class State : uint8_t { Probe, Replicate };
+
+    explicit Progress(LogIndex next) : next_(next) {}
+
+    [[nodiscard]] State state() const { return state_; }
+    [[nodiscard]] LogIndex match() const { return match_; }
+    [[nodiscard]] LogIndex next() const { return next_; }
+
+    // Whether another AppendEntries may leave now.
+    [[nodiscard]] bool may_send(std::size_t window_bytes) const;
+    // Entries up to `last` left, with `bytes` of data. An empty probe has last == next - 1.
+    void sent(LogIndex last, std::size_t bytes);
+    // True when match moved.
+    bool accepted(LogIndex match);
+    // True when the rejection was news, and next went down to just above `hint` (or match).
+    bool rejected(LogIndex previous, LogIndex hint);
+    // A heartbeat was answered: an earlier probe may have been lost, so allow another.
+    void heard();
+    // Nothing was heard for a whole election timeout, or the connection broke.
+    void probe();
+
+    // Check-quorum: set by any message of the follower, cleared when looked at.
+    void set_active() { active_ = true; }
+    [[nodiscard]] bool take_active();
+
+  private:
+    struct Flight {
+        LogIndex last;
+        std::size_t bytes = 0;
+    };
+
+    State state_ = State::Probe;
+    LogIndex match_;
+    LogIndex next_;
+    bool probe_sent_ = false;
+    bool active_ = true;
+    std::deque<Flight> flights_;
+    std::size_t flight_bytes_ = 0;
+};
+
+}  // namespace quorate::raft

@@ -1,0 +1,148 @@
+// One replica of a Raft group as a pure object: messages, ticks and proposals in; `Ready` out.
+//
+//                ┌─────── election timeout ───────┐
+//                v                                │
+//   Follower ──────> PreCandidate ──majority──> Candidate ──majority──> Leader
+//      ^                  │                       │                       │
+//      └──────────────────┴── higher term ────────┴── higher term, no ────┘
+//                              or a leader              quorum heard
+//
+// *Thread*: one at a time. *Owner*: cluster/group. *Errors*: `propose` answers NotLeader; a log
+// that cannot be read makes `ready` fail and the replica must stop. Messages of replicas outside
+// the configuration are ignored; no message can break an invariant.
+// *Spec*: Raft §3 (election.cpp: §3.4, §3.6.1, §9.6 pre-vote, §6.2 check-quorum; replication.cpp:
+// §3.5, §3.6.2, §10.2.1).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "cluster/raft/messages.h"
+#include "cluster/raft/progress.h"
+#include "cluster/raft/raft_log.h"
+#include "cluster/raft/ready.h"
+#include "proto/base/environment.h"
+#include "proto/base/result.h"
+
+namespace quorate::raft {
+
+struct RaftOptions {
+    ReplicaId self;
+    Configuration configuration;
+    // In ticks. A follower waits a random time of [election, 2 election) before it campaigns.
+    uint32_t election_ticks = 10;
+    uint32_t heartbeat_ticks = 2;
+    std::size_t append_bytes_max = std::size_t{1} << 20;  // data in one AppendEntries
+    std::size_t window_bytes_max = std::size_t{4} << 20;  // unanswered, per follower
+    std::size_t apply_bytes_max = std::size_t{4} << 20;   // handed out in one Ready
+    std::size_t log_memory_bytes = std::size_t{1} << 20;  // applied entries kept for followers
+    uint64_t seed = 1;                                    // of the election timeouts
+};
+
+class RaftNode {
+  public:
+    // Requires: `self` is a voter; the reader outlives the node.
+    RaftNode(RaftOptions options, const HardState& hard_state, const LogStart& log,
+             const LogReader& reader);
+
+    void step(const Message& message);
+    // A fixed step of time; 100 ms in production. Idle single-voter groups need none.
+    void tick();
+    // Stands for election now. A lone voter does so at start instead of waiting.
+    void campaign();
+    // Appends to the log. NotLeader when this is not the leader.
+    [[nodiscard]] Result<EntryId> propose(SharedBytes data);
+
+    // Everything to be done now; each thing is handed out once. Fails as the reader does.
+    [[nodiscard]] Result<Ready> ready();
+    [[nodiscard]] bool has_ready() const;
+    // The write of that Ready is durable. Requires: numbers in the order they were handed out.
+    void persisted(PersistNumber number);
+    // The state machine holds everything up to here. Requires: it was handed out.
+    void applied(LogIndex index);
+    // Entries up to here were removed from the log. Requires: index <= applied.
+    void cut(EntryId id);
+    // How far the log may be cut without hurting a follower that is still catching up.
+    [[nodiscard]] LogIndex cut_limit() const;
+
+    [[nodiscard]] Role role() const { return role_; }
+    [[nodiscard]] Term term() const { return term_; }
+    // 0 when unknown.
+    [[nodiscard]] ReplicaId leader() const { return leader_; }
+    [[nodiscard]] ReplicaId self() const { return options_.self; }
+    [[nodiscard]] const RaftLog& log() const { return log_; }
+    // The entry that opened this leader's term. Requires: role() == Leader.
+    [[nodiscard]] LogIndex term_start() const { return term_start_; }
+    // False while ticks change nothing: a lone voter that leads.
+    [[nodiscard]] bool needs_ticks() const;
+
+  private:
+    // election.cpp
+    void become_follower(Term term, ReplicaId leader);
+    void become_pre_candidate();
+    void become_candidate();
+    void become_leader();
+    void reset_election_timer();
+    void tick_election();
+    void tick_leader();
+    void count_vote(ReplicaId from, bool granted);
+    void ask_for_votes(bool pre);
+    [[nodiscard]] bool in_lease(const Message& message) const;
+    void on_request_vote(const Message& message, const RequestVote& request);
+    void on_request_vote_reply(const Message& message, const RequestVoteReply& reply);
+
+    // replication.cpp
+    void on_append_entries(const Message& message, const AppendEntries& append);
+    void on_append_entries_reply(const Message& message, const AppendEntriesReply& reply);
+    void on_heartbeat(const Message& message, const Heartbeat& heartbeat);
+    void on_heartbeat_reply(const Message& message);
+    void append_own(EntryKind kind, SharedBytes data);
+    void send_appends();
+    [[nodiscard]] Status send_append(ReplicaId to, Progress& progress, bool allow_empty);
+    void send_heartbeats();
+    void advance_commit();
+
+    void accept_term(const Message& message);
+    void send(ReplicaId to, MessageBody body);
+    // For answers that promise something: they wait for the next write (§3.8).
+    void send_after_persist(ReplicaId to, Term term, MessageBody body);
+    [[nodiscard]] HardState hard_state() const;
+
+    struct Write {
+        PersistNumber number;
+        LogIndex last;  // of the log when it was handed out, lowered by later truncations
+        Term term;
+        ReplicaId voted_for;
+    };
+
+    const RaftOptions options_;
+    Random random_;
+    RaftLog log_;
+
+    Role role_ = Role::Follower;
+    Term term_;
+    ReplicaId voted_for_;
+    ReplicaId leader_;
+    LogIndex term_start_;
+    uint32_t elapsed_ticks_ = 0;
+    uint32_t timeout_ticks_ = 0;
+    uint32_t heartbeat_elapsed_ticks_ = 0;
+    std::map<ReplicaId, bool> votes_;
+    std::map<ReplicaId, Progress> progress_;  // of the others, while leader
+
+    HardState saved_;       // last handed out
+    LogIndex unsent_from_;  // entries from here were not handed out for writing
+    std::optional<LogIndex> truncate_from_;
+    PersistNumber last_number_;
+    std::deque<Write> writes_;  // handed out and not yet durable
+    std::vector<Message> messages_;
+    std::vector<Message> messages_after_;
+    std::vector<ReplicaId> lacking_;
+    std::optional<Error> failure_;
+};
+
+}  // namespace quorate::raft
