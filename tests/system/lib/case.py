@@ -149,6 +149,11 @@ class BrokerCase(unittest.TestCase):
                 self.fail(f"not in time: {what}")
             time.sleep(0.01)
 
+    @staticmethod
+    def let_pass(seconds):
+        """For expiries and delays, where time itself is what the test waits for."""
+        time.sleep(seconds)
+
     def retained_payload(self, topic):
         """What a new subscriber of `topic` gets at once, or None."""
         reader = self.client()
