@@ -41,6 +41,13 @@ struct Rate {
     constexpr bool operator==(const Rate&) const = default;
 };
 
+// So many bytes a second: `1MiB/s`; 0 (`off`) is no limit.
+struct ByteRate {
+    uint64_t per_second = 0;
+    [[nodiscard]] constexpr bool off() const { return per_second == 0; }
+    constexpr bool operator==(const ByteRate&) const = default;
+};
+
 enum class Transport : uint8_t { Tcp, Tls, WebSocket, SecureWebSocket, Unix };
 enum class VerifyClient : uint8_t { None, Optional, Require };
 
@@ -67,7 +74,7 @@ struct ListenerUrl {
         return transport == Transport::WebSocket || transport == Transport::SecureWebSocket;
     }
     // Reachable from this machine only.
-    [[nodiscard]] bool local() const;
+    [[nodiscard]] bool local() const;  // in address.cpp, like text()
     [[nodiscard]] std::string text() const;
 };
 
@@ -196,7 +203,7 @@ struct LimitsConfig {
     Rate takeover_rate{10, Milliseconds(60'000)};
     Rate auth_failure_rate{10, Milliseconds(60'000)};
     Rate publish_rate{0, Milliseconds(1000)};
-    ByteSize publish_bytes{0};
+    ByteRate publish_bytes;
     ByteSize output_buffer = mib(1);
     Milliseconds slow_reader_timeout{30'000};
     uint64_t max_sessions = 0;

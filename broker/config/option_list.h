@@ -25,7 +25,7 @@ struct ChoiceRef {
 
 // A pointer into a Config; its type says how the text of the option is read.
 using OptionRef = std::variant<bool*, uint32_t*, uint64_t*, ByteSize*, Milliseconds*, Rate*,
-                               std::string*, HostPort*, SyncPolicy*, ChoiceRef,
+                               ByteRate*, std::string*, HostPort*, SyncPolicy*, ChoiceRef,
                                std::vector<std::string>*, std::vector<ListenerConfig>*>;
 
 enum class Change : uint8_t {
@@ -47,6 +47,9 @@ struct OptionRow {
 };
 
 [[nodiscard]] std::span<const OptionRow> option_rows();
+
+// The names of verify_client, which listeners share with the admin service.
+[[nodiscard]] OptionRef verify_ref(VerifyClient& value);
 
 // Null when no option has this path.
 [[nodiscard]] const OptionRow* find_option(std::string_view path);
