@@ -26,6 +26,7 @@ struct DecodeLimits {
     uint32_t client_id_bytes_max = 256;      // 0x85 above
     uint32_t filters_per_packet_max = 4096;  // 0x97 above, for SUBSCRIBE and UNSUBSCRIBE
     uint16_t topic_alias_maximum = 32;       // 0x94 above, in PUBLISH
+    bool check_payload_format = true;        // 0x99 for a payload that is not the UTF-8 it claims
     Sender sender = Sender::Client;          // who wrote the packets
 };
 
@@ -65,7 +66,8 @@ struct FrameScan {
 // Each function below requires a frame of its own type.
 
 // `scratch` is overwritten when the properties to forward do not lie side by side; `out` may then
-// point into it. An alias alone leaves the topic empty: the caller resolves it.
+// point into it. An alias alone leaves the topic empty: the caller resolves it. With 0x99 (payload
+// format invalid) `out` is whole, so that the caller may answer with an acknowledgement instead.
 [[nodiscard]] DecodeResult decode_publish(ProtocolVersion version, const Frame& frame,
                                           const DecodeLimits& limits, std::string& scratch,
                                           PublishView& out);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "proto/mqtt/text_table.h"
+#include "proto/mqtt/topic.h"
 
 namespace quorate::mqtt {
 
@@ -46,6 +47,9 @@ class FilterTrie {
         // A step is a visit to a node; after `steps_max` of them the walk ends, exceeded().
         Walk(const FilterTrie& trie, std::string_view topic, uint32_t steps_max);
 
+        Walk(const Walk&) = delete;
+        Walk& operator=(const Walk&) = delete;
+
         // The next number, or kNone at the end.
         [[nodiscard]] uint32_t next();
         [[nodiscard]] bool exceeded() const { return exceeded_; }
@@ -57,18 +61,20 @@ class FilterTrie {
             uint32_t depth;
         };
         void visit(Frame frame);
-        void push(uint32_t node, uint32_t depth);
+        [[nodiscard]] uint32_t level_at(uint32_t depth);
 
         const FilterTrie& trie_;
         uint32_t steps_left_;
-        uint32_t depth_ = 0;  // number of levels in the topic
-        bool dollar_ = false;
         bool exceeded_ = false;
+        std::string_view rest_;      // of the topic, from level `levels_known_` on
+        bool dollar_;                // the topic begins with `$`
+        uint32_t depth_;             // number of levels in the topic
+        uint32_t levels_known_ = 0;  // entries of `levels_` filled so far
         uint32_t stack_size_ = 0;
         uint32_t found_size_ = 0;
         std::array<uint32_t, 2> found_{};
-        std::array<uint32_t, kInlineLevels> inline_levels_;  // NOLINT: filled as far as used
-        std::array<Frame, kInlineLevels + 1> inline_stack_;  // NOLINT: filled as far as used
+        std::array<uint32_t, kInlineLevels> inline_levels_;  // filled as far as used
+        std::array<Frame, kInlineLevels + 2> inline_stack_;  // a pending sibling for each level
         std::vector<uint32_t> deep_levels_;
         std::vector<Frame> deep_stack_;
         uint32_t* levels_;

@@ -142,6 +142,11 @@ struct PropertyLimits {
 [[nodiscard]] DecodeResult check_properties(PropertyOwner owner, std::string_view bytes,
                                             const PropertyLimits& limits);
 
+// The properties of a checked block that are handed on to subscribers, in order. A view of the
+// block as long as they lie side by side; copied over `scratch` when another property stands
+// between them.
+[[nodiscard]] std::string_view forwarded_properties(PropertyView properties, std::string& scratch);
+
 // Appends properties to a string, in call order. The caller chooses ids of the right type:
 // Requires: `type_of(id)` fits the function; texts have at most 65,535 bytes.
 class PropertyWriter {

@@ -72,7 +72,9 @@ class TextTable {
     std::vector<uint32_t> places_;  // by number; kNone when free
     std::vector<uint32_t> free_ids_;
     std::vector<std::unique_ptr<std::byte[]>> slabs_;
+    std::size_t slab_size_ = 0;                        // of the last slab
     std::size_t slab_used_ = 0;                        // of the last slab
+    std::size_t slab_bytes_ = 0;                       // of all slabs
     std::array<uint32_t, kClassCount> free_places_{};  // heads of chains; 0: none, else place + 1
 };
 

@@ -1,0 +1,182 @@
+#include "proto/mqtt/text_table.h"
+
+#include <bit>
+#include <cstring>
+
+#include "proto/base/assert.h"
+#include "proto/base/hash.h"
+
+namespace quorate::mqtt {
+namespace {
+
+constexpr std::size_t kUnit = 8;
+constexpr std::size_t kHeaderBytes = 6;  // number and length before the text
+constexpr std::size_t kSlabBytesFirst = 1024;
+constexpr std::size_t kSlabBytesMax = 128 * 1024;
+constexpr uint32_t kUnitsPerSlab = kSlabBytesMax / kUnit;
+constexpr std::size_t kSlabsMax = (std::size_t{1} << 32) / kUnitsPerSlab - 1;
+constexpr std::size_t kSlotsFirst = 16;
+constexpr std::size_t kSmallMax = 256;
+
+// The size class that a request of `bytes` is served from, and the bytes of its pieces.
+constexpr std::size_t class_of(std::size_t bytes) {
+    if (bytes <= kSmallMax) return (bytes + kUnit - 1) / kUnit - 1;
+    return 32 + static_cast<std::size_t>(std::bit_width(bytes - 1)) - 9;
+}
+constexpr std::size_t class_bytes(std::size_t index) {
+    return index < 32 ? (index + 1) * kUnit : std::size_t{512} << (index - 32);
+}
+static_assert(class_of(kHeaderBytes + TextTable::kTextBytesMax) < 41);
+
+}  // namespace
+
+std::byte* TextTable::at(uint32_t place) const {
+    return slabs_[place / kUnitsPerSlab].get() + std::size_t{place % kUnitsPerSlab} * kUnit;
+}
+
+std::string_view TextTable::text_at(uint32_t place) const {
+    const std::byte* piece = at(place);
+    uint16_t length = 0;
+    std::memcpy(&length, piece + 4, sizeof(length));
+    return {reinterpret_cast<const char*>(piece) + kHeaderBytes, length};
+}
+
+// The slot of the text, or the free slot where it would go. Requires: slots_ is not empty.
+std::size_t TextTable::find_slot(std::string_view text, uint32_t hash) const {
+    const std::size_t mask = slots_.size() - 1;
+    for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
+        const Slot& slot = slots_[i];
+        if (slot.place == kNone) return i;
+        if (slot.hash == hash && text_at(slot.place) == text) return i;
+    }
+}
+
+uint32_t TextTable::find(std::string_view text) const {
+    if (size_ == 0) return kNone;
+    const Slot& slot = slots_[find_slot(text, static_cast<uint32_t>(hash64(text, seed_)))];
+    if (slot.place == kNone) return kNone;
+    uint32_t id = 0;
+    std::memcpy(&id, at(slot.place), sizeof(id));
+    return id;
+}
+
+TextTable::Inserted TextTable::insert(std::string_view text) {
+    ASSERT(text.size() <= kTextBytesMax, "a text has at most 65,535 bytes");
+    if (size_ * 8 >= slots_.size() * 7) grow();
+    const auto hash = static_cast<uint32_t>(hash64(text, seed_));
+    Slot& slot = slots_[find_slot(text, hash)];
+    uint32_t id = 0;
+    if (slot.place != kNone) {
+        std::memcpy(&id, at(slot.place), sizeof(id));
+        return {id, false};
+    }
+    if (free_ids_.empty()) {
+        id = static_cast<uint32_t>(places_.size());
+        places_.push_back(kNone);
+    } else {
+        id = free_ids_.back();
+        free_ids_.pop_back();
+    }
+    const uint32_t place = allocate(kHeaderBytes + text.size());
+    std::byte* piece = at(place);
+    const auto length = static_cast<uint16_t>(text.size());
+    std::memcpy(piece, &id, sizeof(id));
+    std::memcpy(piece + 4, &length, sizeof(length));
+    if (!text.empty()) std::memcpy(piece + kHeaderBytes, text.data(), text.size());
+    slot = {hash, place};
+    places_[id] = place;
+    ++size_;
+    return {id, true};
+}
+
+uint32_t TextTable::erase(std::string_view text) {
+    if (size_ == 0) return kNone;
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t hole = find_slot(text, static_cast<uint32_t>(hash64(text, seed_)));
+    const uint32_t place = slots_[hole].place;
+    if (place == kNone) return kNone;
+    uint32_t id = 0;
+    std::memcpy(&id, at(place), sizeof(id));
+    release(place, kHeaderBytes + text.size());
+    // Entries after the hole move up when the hole lies between their home and their place, so that
+    // no tombstones gather.
+    for (std::size_t i = (hole + 1) & mask; slots_[i].place != kNone; i = (i + 1) & mask) {
+        const std::size_t home = slots_[i].hash & mask;
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            slots_[hole] = slots_[i];
+            hole = i;
+        }
+    }
+    slots_[hole] = Slot{};
+    places_[id] = kNone;
+    free_ids_.push_back(id);
+    --size_;
+    return id;
+}
+
+std::string_view TextTable::text(uint32_t id) const {
+    ASSERT(in_use(id), "no text has this number");
+    return text_at(places_[id]);
+}
+
+std::size_t TextTable::memory_bytes() const {
+    return slots_.capacity() * sizeof(Slot) + places_.capacity() * sizeof(uint32_t) +
+           free_ids_.capacity() * sizeof(uint32_t) + slabs_.capacity() * sizeof(slabs_[0]) +
+           slab_bytes_;
+}
+
+void TextTable::grow() {
+    std::vector<Slot> old(slots_.empty() ? kSlotsFirst : slots_.size() * 2);
+    old.swap(slots_);
+    const std::size_t mask = slots_.size() - 1;
+    for (const Slot& slot : old) {
+        if (slot.place == kNone) continue;
+        std::size_t i = slot.hash & mask;
+        while (slots_[i].place != kNone)
+            i = (i + 1) & mask;
+        slots_[i] = slot;
+    }
+}
+
+uint32_t TextTable::allocate(std::size_t bytes) {
+    const std::size_t index = class_of(bytes);
+    if (free_places_[index] != 0) {
+        const uint32_t place = free_places_[index] - 1;
+        std::memcpy(&free_places_[index], at(place), sizeof(uint32_t));
+        return place;
+    }
+    const std::size_t wanted = class_bytes(index);
+    if (slabs_.empty() || slab_size_ - slab_used_ < wanted) {
+        recycle_tail();
+        ASSERT(slabs_.size() < kSlabsMax, "more than 32 GiB of filters");
+        slab_size_ = slabs_.empty() ? kSlabBytesFirst : std::min(slab_size_ * 2, kSlabBytesMax);
+        slab_size_ = std::max(slab_size_, wanted);
+        slabs_.push_back(std::make_unique_for_overwrite<std::byte[]>(slab_size_));
+        slab_bytes_ += slab_size_;
+        slab_used_ = 0;
+    }
+    const auto place =
+        static_cast<uint32_t>((slabs_.size() - 1) * kUnitsPerSlab + slab_used_ / kUnit);
+    slab_used_ += wanted;
+    return place;
+}
+
+void TextTable::release(uint32_t place, std::size_t bytes) {
+    const std::size_t index = class_of(bytes);
+    std::memcpy(at(place), &free_places_[index], sizeof(uint32_t));
+    free_places_[index] = place + 1;
+}
+
+// Puts what is left of the last slab on the chains of free pieces.
+void TextTable::recycle_tail() {
+    while (!slabs_.empty() && slab_size_ - slab_used_ >= kUnit) {
+        std::size_t index = class_of(slab_size_ - slab_used_);
+        if (class_bytes(index) > slab_size_ - slab_used_) --index;
+        const auto place =
+            static_cast<uint32_t>((slabs_.size() - 1) * kUnitsPerSlab + slab_used_ / kUnit);
+        release(place, class_bytes(index));
+        slab_used_ += class_bytes(index);
+    }
+}
+
+}  // namespace quorate::mqtt
