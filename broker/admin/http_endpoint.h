@@ -30,7 +30,7 @@ struct HttpEndpointOptions {
     std::function<Readiness()> readiness;
     std::function<bool()> alive;  // the front-end loops turn
     size_t header_bytes_max = 8192;
-    size_t requests_per_turn_max = 16;  // pipelined requests answered by one on_bytes
+    size_t requests_per_turn_max = 16;  // answered by one on_bytes; more of them: closed
 };
 
 // What to do with the socket after some bytes were read.
@@ -44,14 +44,11 @@ class HttpEndpoint {
     // `shard` counts the requests; it belongs to the endpoint's thread.
     HttpEndpoint(HttpEndpointOptions options, MetricsShard& shard);
 
-    [[nodiscard]] const HttpEndpointOptions& options() const { return options_; }
-
   private:
     friend class HttpConnection;
-    // Answers one request whose head is complete. `status` is the code that was sent.
-    std::string respond(std::string_view method, std::string_view target, bool keep_alive,
-                        bool http_1_0, unsigned& status);
-    void count(unsigned status);
+    struct Request;
+    // The whole answer to one request, counted.
+    std::string answer(const Request& request);
 
     HttpEndpointOptions options_;
     MetricsShard& shard_;
@@ -65,9 +62,9 @@ class HttpConnection {
     [[nodiscard]] HttpOutput on_bytes(ByteView bytes);
 
   private:
-    HttpOutput refuse(unsigned status);
-    // One request at the front of buffer_. False when more bytes are needed.
-    bool take_request(HttpOutput& out);
+    // Answers the request whose head is the first `head_bytes` of buffer_.
+    void take_request(size_t head_bytes, HttpOutput& out);
+    void refuse(unsigned status, HttpOutput& out);
 
     HttpEndpoint& endpoint_;
     std::string buffer_;

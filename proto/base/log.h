@@ -23,7 +23,7 @@ enum class LogFormat : uint8_t { Text, Json };
 struct LogOptions {
     LogLevel level = LogLevel::Info;
     LogFormat format = LogFormat::Text;
-    std::string file;                 // empty: standard output, or standard error when to_stderr
+    std::string file{};               // empty: standard output, or standard error when to_stderr
     bool to_stderr = false;           // ignored when a file is named
     uint32_t lines_per_second = 100;  // of one cause (component and message); 0: no limit
 };
