@@ -45,7 +45,10 @@
 #include "broker/mqtt/limits.h"
 #include "proto/base/bytes.h"
 #include "proto/base/ids.h"
+#include "proto/mqtt/decoder.h"
+#include "proto/mqtt/encoder.h"
 #include "proto/mqtt/message.h"
+#include "proto/mqtt/packets.h"
 #include "proto/mqtt/types.h"
 
 namespace quorate::broker {
@@ -54,7 +57,6 @@ class PendingQueue;
 class ReceivedIds;
 class TopicAliasesIn;
 class TopicAliasesOut;
-struct FrameIn;  // internal: one whole packet of the input
 
 // A message of a durable session, as its shard sends it. `message.qos` and `message.retain` are
 // what the client gets; `message` carries the expiry that remains.
@@ -116,10 +118,13 @@ class Channel {
     [[nodiscard]] std::size_t on_bytes(LoopTime now, ByteView in);
     // False while more input would be of no use: the caller stops reading the socket.
     [[nodiscard]] bool wants_read() const;
+    // True when input that on_bytes() left can be consumed by now: the caller calls it again. To be
+    // asked after every event; changes only by events.
+    [[nodiscard]] bool ready_for_bytes() const;
     void on_transport_closed(LoopTime now);
     // output_bytes() fell below max_output_bytes (or to 0): send what was kept pending.
     void on_output_drained(LoopTime now);
-    // Credit is there again after PublishVerdict::Busy. The caller then calls on_bytes() again.
+    // Credit is there again after PublishVerdict::Busy.
     void resume(LoopTime now);
     // To be called at or after deadline(): closes when the client is late, gives back empty parts.
     void tick(LoopTime now);
@@ -170,19 +175,134 @@ class Channel {
     [[nodiscard]] std::size_t memory_bytes() const;
 
   private:
-    friend struct ChannelParts;
-    struct Handshake;   // CONNECT kept while it waits for its verdict
+    enum class Step : uint8_t {
+        Done,  // the packet is dealt with (perhaps by ending the connection)
+        Wait,  // it cannot be taken now; it stays in front of the input
+    };
+    struct Handshake;   // CONNECT while it waits for its verdict; the method of enhanced
+                        // authentication
     struct Operations;  // unanswered SUBSCRIBE, UNSUBSCRIBE and PUBREL
 
-    // Filled in with the families' sources: connect.cpp, publish.cpp, acknowledge.cpp,
-    // subscribe.cpp.
+    // ---- channel.cpp: framing, states, time ----
+    [[nodiscard]] bool ended() const {
+        return state_ == State::Closed || state_ == State::LettingGo;
+    }
+    [[nodiscard]] bool reading() const;
+    [[nodiscard]] bool output_stuck() const;
+    [[nodiscard]] uint32_t packet_limit() const;
+    [[nodiscard]] bool starts_with_connect(ByteView in);
+    void look_ahead(LoopTime now, ByteView in);
+    Step take(const mqtt::Frame& frame);
+    Step take_connected(const mqtt::Frame& frame);
+    Step wait();
+    void shrink();
+
+    // ---- ending.cpp: how a connection ends, and what is told about it ----
+    void on_disconnect(const mqtt::Frame& frame);
+    // The client broke a rule: v5 is told (in CONNACK before Connected), the connection ends.
+    void fail(CloseKind kind, mqtt::ReasonCode reason, const char* text);
+    void fail(const mqtt::DecodeResult& error);
+    void end(const CloseCause& cause, DetachHow how, std::optional<uint32_t> new_expiry = {});
+    void detach(DetachHow how, std::optional<uint32_t> new_expiry);
+    void finish_letting_go();
+    void refuse_connect(const CloseCause& cause, std::string_view reason_string,
+                        std::string_view server_reference);
+    void send_disconnect(mqtt::ReasonCode reason, std::string_view text,
+                         std::string_view server_reference);
+    void send(mqtt::PacketType type, std::string_view packet);
+    void send_ack(mqtt::PacketType type, PacketId id, mqtt::ReasonCode reason);
+
+    // ---- connect.cpp: CONNECT, AUTH, CONNACK ----
+    void on_connect(const mqtt::Frame& frame);
+    [[nodiscard]] mqtt::DecodeResult check_connect(const mqtt::Connect& connect) const;
+    void keep_terms(const mqtt::Connect& connect);
+    void keep_handshake(const mqtt::Frame& frame, const mqtt::Connect& connect);
+    void judge(const AuthOutcome& outcome, const mqtt::Connect* connect);
+    void judge_again(const AuthOutcome& outcome);
+    void start_attach(const mqtt::Connect& connect);
+    void on_auth(const mqtt::Frame& frame);
+    void send_auth(mqtt::ReasonCode reason, std::string_view data);
+    void send_connack(const AttachOutcome& outcome);
+    [[nodiscard]] std::string connack_properties() const;
+
+    // ---- publish.cpp: PUBLISH and PUBREL of the client ----
+    Step on_publish(const mqtt::Frame& frame);
+    [[nodiscard]] bool resolve_topic(const mqtt::PublishView& publish, std::string_view& topic);
+    Step admit(InboundPublish& publish, bool bad_payload);
+    [[nodiscard]] std::optional<Step> check_quota(bool repeat);
+    void repeat_received(PacketId id);
+    Step on_pubrel(const mqtt::Ack& ack);
+    void answer_ready(mqtt::QoS qos);
+    void answer_publish(mqtt::QoS qos, PacketId id, mqtt::ReasonCode reason);
+    [[nodiscard]] AnswerQueue& answers(mqtt::QoS qos) {
+        return qos == mqtt::QoS::AtLeastOnce ? answers_qos1_ : answers_qos2_;
+    }
+
+    // ---- acknowledge.cpp: PUBACK, PUBREC, PUBCOMP of the client ----
+    Step on_ack(const mqtt::Frame& frame);
+    void on_puback(const mqtt::Ack& ack);
+    void on_pubrec(const mqtt::Ack& ack);
+    void on_pubcomp(const mqtt::Ack& ack);
+    void settle(uint64_t number, AckKind kind);
+    void tell(uint64_t number, AckKind kind, uint64_t ticket);
+    void after_acks(LoopTime now);
+
+    // ---- deliver.cpp: messages to the client ----
+    [[nodiscard]] bool output_full() const;
+    bool write(mqtt::PublishFields& fields);
+    bool write_offer(const Offer& offer, PacketId id);
+    OfferResult drop(DropCause cause, AckKind kind, uint64_t ticket);
+    OfferResult keep(LoopTime now, const Offer& offer);
+    void pump(LoopTime now);
+    void return_shared();
+
+    // ---- subscribe.cpp ----
+    Step on_subscribe(const mqtt::Frame& frame);
+    Step on_unsubscribe(const mqtt::Frame& frame);
+    [[nodiscard]] mqtt::DecodeResult check_subscribe(const mqtt::Subscribe& subscribe) const;
+    [[nodiscard]] std::optional<Step> check_operation(PacketId id, std::size_t filters,
+                                                      mqtt::PacketType answer);
+    void on_operation(PacketId id, std::span<const mqtt::ReasonCode> codes,
+                      mqtt::PacketType answer);
+    void send_codes(PacketId id, std::vector<mqtt::ReasonCode>&& codes, mqtt::PacketType answer);
+    Operations& operations();
+
     ChannelHost& host_;
     ChannelContext& context_;
+    std::string client_id_;
+    OutgoingWindow window_;
+    AnswerQueue answers_qos1_;
+    AnswerQueue answers_qos2_;
+    std::unique_ptr<PendingQueue> pending_;  // session of expiry 0: messages that wait
+    std::unique_ptr<ReceivedIds> received_;  // QoS 2 ids from PUBLISH to PUBCOMP
+    std::unique_ptr<TopicAliasesIn> aliases_in_;
+    std::unique_ptr<TopicAliasesOut> aliases_out_;
+    std::unique_ptr<Handshake> handshake_;
+    std::unique_ptr<Operations> operations_;
+    uint64_t publisher_ = 0;     // hash64 of the client id
+    LoopTime last_packet_{};     // accept, the last packet, or the beginning of letting go
+    uint32_t unread_ = 0;        // bytes that the last on_bytes() left
+    uint32_t looked_at_ = 0;     // how many of these were looked at already
+    uint32_t waiting_size_ = 0;  // size of the packet that waits in front of them
+    uint32_t session_expiry_ = 0;
+    uint32_t client_packet_max_ = mqtt::kPacketSizeMax;
+    uint16_t keep_alive_s_ = 0;
+    uint16_t window_size_ = 1;
+    uint16_t client_alias_max_ = 0;
+    uint16_t receive_maximum_ = 1;  // as told in CONNACK
     State state_ = State::WaitingConnect;
     mqtt::ProtocolVersion version_ = mqtt::ProtocolVersion::V311;
-    bool durable_ = false;
-    OutgoingWindow window_;
-    std::string client_id_;
+    bool durable_ : 1 = false;
+    bool attached_ : 1 = false;         // attach() was asked: a detach() is owed
+    bool blocked_ : 1 = false;          // the packet in front waits for an event
+    bool stalled_ : 1 = false;          // on_bytes() left more than the beginning of a packet
+    bool acked_ : 1 = false;            // room was made since the last after_acks()
+    bool awaiting_client_ : 1 = false;  // Authenticating: the client's AUTH is next
+    bool assigned_id_ : 1 = false;
+    bool tell_keep_alive_ : 1 = false;
+    bool tell_expiry_ : 1 = false;
+    bool want_response_information_ : 1 = false;
+    bool reauthenticating_ : 1 = false;
 };
 
 }  // namespace quorate::broker

@@ -16,7 +16,8 @@
 
 namespace quorate::broker {
 
-// A whole PUBLISH without alias, Subscription Identifier, expiry and DUP. For QoS 1 and 2 the two
+// A whole PUBLISH without alias, Subscription Identifier and DUP; with the expiry that remains at
+// begin(). Empty when it is too large for any packet. For QoS 1 and 2 the two
 // bytes at `packet_id_offset` are the receiver's to fill in; it is 0 for QoS 0.
 struct EncodedPublish {
     ByteView bytes;

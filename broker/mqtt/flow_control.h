@@ -38,8 +38,13 @@ class OutgoingWindow {
     [[nodiscard]] bool open() const { return next_ < first_ + limit_; }
     [[nodiscard]] uint32_t in_flight() const { return in_flight_; }
 
-    // Takes `number` into the window; the numbers passed over count as settled. False, and nothing
-    // changed, when it is below next() or would not be within the window even so.
+    // Whether take() would succeed.
+    [[nodiscard]] bool admits(uint64_t number) const {
+        return number >= next_ && (in_flight_ == 0 || number - first_ < limit_);
+    }
+    // Takes `number` into the window; the numbers passed over count as settled, and so does this
+    // one with Slot::Settled. False, and nothing changed, when it is below next() or beyond the
+    // window.
     bool take(uint64_t number, Slot slot, uint64_t ticket);
 
     // The number that `packet_id` stands for, if that is in flight.
@@ -73,7 +78,8 @@ class OutgoingWindow {
     uint16_t in_flight_ = 0;
 };
 
-// Answers owed for PUBLISH packets of one QoS, in the order these came. A ticket names an entry.
+// Answers owed for PUBLISH packets of one QoS, in the order these came. A ticket of 31 bits names
+// an entry. Bounded by its user: by the Receive Maximum.
 class AnswerQueue {
   public:
     struct Answer {
@@ -83,10 +89,9 @@ class AnswerQueue {
         bool repeat = false;  // QoS 2: the identifier was already taken; shares the first's fate
     };
 
-    // Requires: size() < 65,535.
     uint32_t push(PacketId packet_id, bool repeat);
     // The ticket that the next push() will give.
-    [[nodiscard]] uint32_t next_ticket() const { return first_ticket_ + size_; }
+    [[nodiscard]] uint32_t next_ticket() const;
     // False when no such ticket is owed an answer.
     bool answer(uint32_t ticket, mqtt::ReasonCode reason);
     // The oldest, when it is ready.
@@ -100,6 +105,7 @@ class AnswerQueue {
     [[nodiscard]] std::size_t heap_bytes() const;
 
   private:
+    [[nodiscard]] Answer& at(uint32_t i) { return ring_[(head_ + i) & (capacity_ - 1)]; }
     void grow();
 
     std::unique_ptr<Answer[]> ring_;
