@@ -128,8 +128,9 @@ class Broker:
 
     def mosquitto_configuration(self):
         path = os.path.join(self.home, "mosquitto.conf")
-        lines = ["allow_anonymous true", "persistence true", f"persistence_location {self.home}/",
-                 "max_topic_alias 32", f"listener {self.ports['tcp']} 127.0.0.1"]
+        lines = ["user root", "allow_anonymous true", "persistence true",
+                 f"persistence_location {self.home}/", "max_topic_alias 32",
+                 f"listener {self.ports['tcp']} 127.0.0.1"]
         if "ws" in self.transports:
             lines += [f"listener {self.ports['ws']} 127.0.0.1", "protocol websockets"]
         if "unix" in self.transports:
