@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -33,6 +34,27 @@ class UniqueFd {
 
   private:
     int fd_ = -1;
+};
+
+// One of a number of things that are counted while they exist: raises the count when made, lowers
+// it when destroyed. Thread: any. Requires: the counter outlives it.
+class OpenCount {
+  public:
+    OpenCount() = default;
+    explicit OpenCount(std::atomic<uint64_t>& counter) : counter_(&counter) {
+        counter.fetch_add(1, std::memory_order_relaxed);
+    }
+    OpenCount(OpenCount&& other) noexcept : counter_(std::exchange(other.counter_, nullptr)) {}
+    OpenCount& operator=(OpenCount&& other) noexcept {
+        std::swap(counter_, other.counter_);
+        return *this;
+    }
+    ~OpenCount() {
+        if (counter_ != nullptr) counter_->fetch_sub(1, std::memory_order_relaxed);
+    }
+
+  private:
+    std::atomic<uint64_t>* counter_ = nullptr;
 };
 
 // What a listener speaks. Http is plain TCP whose handler speaks HTTP itself (metrics, health).

@@ -1,7 +1,6 @@
 // A connection of a client: MQTT bytes in both directions, whatever transport carries them.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -87,8 +86,7 @@ class Connection final : public PollHandle::Target {
         uint16_t listener = 0;
         TransportKind kind = TransportKind::Tcp;
         std::unique_ptr<TransportStack> transport;  // null: plain
-        // Lowered when the socket is closed; null: nobody counts. Outlives the connection.
-        std::atomic<uint64_t>* open_count = nullptr;
+        OpenCount count;
     };
     Connection(ConnectionSet& set, Origin origin, ConnectionHandler& handler);
     ~Connection();
@@ -100,15 +98,18 @@ class Connection final : public PollHandle::Target {
     [[nodiscard]] std::byte* prepare(std::size_t size) { return output_.prepare(size); }
     // Appends the first `size` bytes of it. They are written at the end of the turn.
     void commit(std::size_t size) {
+        if (state_ != State::Open) return;
         output_.commit(size);
         if (!dirty_) mark_dirty();
     }
     void append(ByteView bytes) {
+        if (state_ != State::Open) return;
         output_.append(bytes);
         if (!dirty_) mark_dirty();
     }
     // A reference instead of a copy: for payloads above some 4 KiB.
     void append_shared(SharedBytes bytes) {
+        if (state_ != State::Open) return;
         output_.append_shared(std::move(bytes));
         if (!dirty_) mark_dirty();
     }
@@ -164,26 +165,31 @@ class Connection final : public PollHandle::Target {
 
     void on_events(unsigned events) override;
     void read_socket();
-    void receive(std::byte* bytes, std::size_t size);
-    void receive_through_transport(ByteView wire);
+    void receive_through_stack(ByteView wire);
+    void settle_stack();
     void deliver(std::byte* bytes, std::size_t size);
-    void keep_unconsumed(ByteView rest);
+    void keep(ByteView unconsumed);
+    void keep_behind(ByteView bytes);
     void present_kept();
-    void end(EndCause cause);
-    void flush();
-    void flush_transport();
-    void write_socket();
-    void after_write(std::size_t written);
-    void finish_flushing();
     void discard_input();
+    void begin_flushing(EndCause cause);
+    void end(EndCause cause);
+    // Writes what there is; called once a turn for a dirty connection.
+    void flush();
+    void flush_through_stack();
+    void write_wire(OutputBuffer& wire);
+    void tell_writable();
+    void finish_flushing();
+    void stop();
     void update_watch();
     void mark_dirty();
-    void check_deadlines();
+    void check_deadlines(std::chrono::nanoseconds now);
+    [[nodiscard]] bool tells_end() const;
 
     ConnectionSet& set_;
     ConnectionHandler* handler_;  // null when on_closed() was called
     std::unique_ptr<TransportStack> transport_;
-    std::atomic<uint64_t>* open_count_;
+    OpenCount count_;
     void* user_ = nullptr;
     OutputBuffer output_;           // plain connections: the wire's bytes; others: MQTT bytes
     std::vector<std::byte> input_;  // received, not consumed; no memory when empty
@@ -205,7 +211,7 @@ class Connection final : public PollHandle::Target {
     bool want_writable_ : 1 = false;
     bool present_again_ : 1 = false;  // kept input is due after resume_reading()
     bool handshaking_ : 1 = false;    // counts as an open TLS handshake of the loop
-    bool peer_ended_ : 1 = false;     // end of stream was read
+    bool reset_ : 1 = false;          // abort(): close with RST
     PollHandle poll_;
 };
 

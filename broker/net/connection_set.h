@@ -65,8 +65,10 @@ class ConnectionSet {
     void mark_dirty(Connection& connection) { dirty_.push_back(&connection); }
     void watch(Connection& connection);
     void unwatch(Connection& connection);
+    void tell_end(Connection& connection);
     void remove(Connection& connection);
     [[nodiscard]] bool take_handshake_step();
+    void end_handshake(Connection& connection);
 
     EventLoop& loop_;
     ChunkPool pool_;

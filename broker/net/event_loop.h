@@ -119,7 +119,8 @@ class Timer {
 // Watches a descriptor that it does not own. Thread: the loop's. Owner: Connection, Listener.
 class PollHandle {
   public:
-    enum Events : unsigned { kNone = 0, kReadable = 1, kWritable = 2 };
+    // kError comes with the other two; nothing is watched any more until the next watch().
+    enum Events : unsigned { kNone = 0, kReadable = 1, kWritable = 2, kError = 4 };
     class Target {
       public:
         virtual void on_events(unsigned events) = 0;

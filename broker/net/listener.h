@@ -13,6 +13,7 @@
 #include "broker/net/connect_limiter.h"
 #include "broker/net/connection.h"
 #include "broker/net/event_loop.h"
+#include "broker/net/stages/http_upgrade.h"
 #include "broker/net/stages/tls_context.h"
 #include "proto/base/result.h"
 
@@ -48,9 +49,13 @@ struct ListenerCounts {
 // Thread: opened by one, then read by all loops. Owner: the broker; outlives its Listeners.
 // Errors: open() names the address ("tcp://127.0.0.1:1883: address in use").
 class ListenerGroup {
+    struct Passkey {};  // only open() makes groups
+
   public:
-    // Binds a socket per loop. A Unix socket has one, which loop 0 accepts on. Binding fails also
-    // when another process of ours listens there, although SO_REUSEPORT would let us share.
+    ListenerGroup(Passkey, ListenerOptions options);
+    // Binds a socket per loop; an IPv6 one is for IPv6 only. A Unix socket has one, which loop 0
+    // accepts on. Binding fails also when another process of ours listens there, although
+    // SO_REUSEPORT would let us share.
     [[nodiscard]] static Result<std::unique_ptr<ListenerGroup>> open(ListenerOptions options,
                                                                      std::size_t loops);
     ~ListenerGroup();
@@ -66,7 +71,8 @@ class ListenerGroup {
 
   private:
     friend class Listener;
-    explicit ListenerGroup(ListenerOptions options) : options_(std::move(options)) {}
+    [[nodiscard]] Status bind_unix();
+    [[nodiscard]] Status bind_inet(std::size_t loops);
 
     struct Atomics {
         std::atomic<uint64_t> accepted{0};
@@ -79,6 +85,7 @@ class ListenerGroup {
     };
 
     ListenerOptions options_;
+    UpgradeRules upgrade_rules_;
     std::vector<UniqueFd> sockets_;  // one per loop; a Unix listener has only the first
     bool unlink_on_close_ = false;
     Atomics counts_;
@@ -89,6 +96,7 @@ struct AcceptedSocket {
     UniqueFd socket;
     PeerAddress peer;
     uint16_t listener = 0;
+    OpenCount count;
 };
 
 // Decides where an accepted socket shall live. Without one it stays on the loop that accepted it,
@@ -128,19 +136,19 @@ class Listener final : public PollHandle::Target {
     // connections_max from its acceptance on.
     void adopt(AcceptedSocket accepted);
 
-    // Every tick of the loop: resumes what waited for tokens, descriptors or handshakes.
-    void on_tick(std::chrono::nanoseconds now);
-
     [[nodiscard]] const ListenerGroup& group() const { return group_; }
 
   private:
-    enum class Pause : uint8_t { None, Asked, Rate, Descriptors, Handshakes };
+    enum class Pause : uint8_t { None, Rate, Descriptors, Handshakes };
 
     void on_events(unsigned events) override;
-    [[nodiscard]] bool may_accept(std::chrono::nanoseconds now);
-    void accept_one(int fd, const PeerAddress& peer, std::chrono::nanoseconds now);
+    // Why nothing may be accepted at the moment.
+    [[nodiscard]] Pause obstacle() const;
+    [[nodiscard]] bool descriptors_left() const;
+    void take_in(AcceptedSocket accepted);
     void pause_because(Pause reason);
-    [[nodiscard]] bool descriptors_left(int highest) const;
+    void try_again();
+    void update_watch();
 
     EventLoop& loop_;
     ListenerGroup& group_;
@@ -149,9 +157,10 @@ class Listener final : public PollHandle::Target {
     UniqueFd socket_;
     std::unique_ptr<PollHandle> poll_;
     ConnectLimiter limiter_;
-    std::size_t descriptors_max_;
+    Timer retry_;  // looks every 100 ms whether the obstacle is gone
+    int highest_descriptor_;
     Pause pause_ = Pause::None;
-    bool started_ = false;
+    bool asked_to_pause_ = false;
 };
 
 }  // namespace quorate::broker

@@ -36,10 +36,8 @@ class HttpUpgrade {
 
     enum class State : uint8_t { NeedMore, Upgraded, Refused };
 
-    explicit HttpUpgrade(UpgradeRules rules);
-    ~HttpUpgrade();
-    HttpUpgrade(HttpUpgrade&&) noexcept;
-    HttpUpgrade& operator=(HttpUpgrade&&) noexcept;
+    // Requires: `rules` outlives the object.
+    explicit HttpUpgrade(const UpgradeRules& rules);
 
     // Takes bytes up to the end of the request and returns how many.
     [[nodiscard]] std::size_t feed(ByteView bytes, OutputBuffer& out);
@@ -53,7 +51,7 @@ class HttpUpgrade {
     void decide(OutputBuffer& out);
     void refuse(unsigned status, std::string_view reason, OutputBuffer& out);
 
-    UpgradeRules rules_;
+    const UpgradeRules* rules_;
     std::string received_;  // at most kHeaderBytesMax
     State state_ = State::NeedMore;
     std::string subprotocol_;

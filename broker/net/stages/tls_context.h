@@ -44,7 +44,10 @@ struct TlsPeer {
 // Thread: any, after creation. Owner: shared, since connections made with an old context keep it
 // after a reload. Errors: create() names the file and what is wrong with it.
 class TlsContext {
+    struct Passkey {};  // only create() makes contexts
+
   public:
+    explicit TlsContext(Passkey) {}
     [[nodiscard]] static Result<std::shared_ptr<const TlsContext>> create(
         const TlsOptions& options);
     ~TlsContext();
@@ -56,8 +59,6 @@ class TlsContext {
     [[nodiscard]] ClientCertificate verify_client() const { return verify_client_; }
 
   private:
-    TlsContext() = default;
-
     ssl_ctx_st* context_ = nullptr;        // owned
     bio_method_st* bio_method_ = nullptr;  // owned
     ClientCertificate verify_client_ = ClientCertificate::None;

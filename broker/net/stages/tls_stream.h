@@ -27,6 +27,9 @@ class TlsStream {
     TlsStream(const TlsStream&) = delete;
     TlsStream& operator=(const TlsStream&) = delete;
 
+    // How OpenSSL reaches the bytes of a stream: one method for all streams of a context.
+    [[nodiscard]] static bio_method_st* make_bio_method();
+
     // Takes note of received bytes; they stay valid until read() returned 0.
     void feed(ByteView wire);
     // Advances the handshake, then decrypts into `into` as far as there is something. 0 when all

@@ -29,6 +29,9 @@ enum class WebSocketStatus : uint16_t {
 // `out`. Spec: RFC 6455 §5, MQTT 5 §6 [MQTT-6.0.0-1], [MQTT-6.0.0-2].
 class WebSocketStream {
   public:
+    // read() needs a buffer of at least this size: the most wslay hands over at once.
+    static constexpr std::size_t kReadBytesMin = 4'096;
+
     // Ended: the peer's close frame was read, and answered.
     enum class State : uint8_t { Open, Ended, Failed };
 
@@ -54,7 +57,7 @@ class WebSocketStream {
   private:
     struct Decoder;  // wslay
     [[nodiscard]] bool accept_header(OutputBuffer& out);
-    void take_control(ByteView payload, OutputBuffer& out);
+    void take_control(uint8_t opcode, std::string_view payload, OutputBuffer& out);
     void end_of_frame(OutputBuffer& out);
     void fail(WebSocketStatus status, std::string_view error, OutputBuffer& out);
     void send_control(uint8_t opcode, ByteView payload, OutputBuffer& out);

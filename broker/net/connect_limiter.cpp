@@ -1,0 +1,60 @@
+#include "broker/net/connect_limiter.h"
+
+#include <algorithm>
+
+#include "proto/base/hash.h"
+
+namespace quorate::broker {
+
+namespace {
+
+constexpr std::chrono::nanoseconds kSecond = std::chrono::seconds(1);
+
+std::chrono::nanoseconds cost_of_one(uint32_t rate) {
+    return kSecond / rate;
+}
+
+}  // namespace
+
+bool TokenBucket::ready(uint32_t rate, std::chrono::nanoseconds now) const {
+    // A full bucket is one second of debt; the last token is there as long as it fits.
+    return std::max(used_until_, now) + cost_of_one(rate) <= now + kSecond;
+}
+
+bool TokenBucket::take(uint32_t rate, std::chrono::nanoseconds now) {
+    if (!ready(rate, now)) return false;
+    used_until_ = std::max(used_until_, now) + cost_of_one(rate);
+    return true;
+}
+
+ConnectLimiter::ConnectLimiter(ConnectLimits limits, uint64_t seed) : limits_(limits), seed_(seed) {
+    if (limits_.per_address > 0) addresses_.resize(kAddressBuckets);
+}
+
+bool ConnectLimiter::loop_ready(std::chrono::nanoseconds now) const {
+    return limits_.per_loop == 0 || loop_.ready(limits_.per_loop, now);
+}
+
+void ConnectLimiter::count_loop(std::chrono::nanoseconds now) {
+    if (limits_.per_loop > 0) static_cast<void>(loop_.take(limits_.per_loop, now));
+}
+
+bool ConnectLimiter::admit(const PeerAddress& peer, std::chrono::nanoseconds now) {
+    std::size_t significant = 0;
+    switch (peer.family) {
+        case PeerAddress::Family::V4:
+            significant = 4;
+            break;
+        case PeerAddress::Family::V6:
+            significant = 8;  // one customer has a /64
+            break;
+        case PeerAddress::Family::Unix:
+        case PeerAddress::Family::Unknown:
+            return true;
+    }
+    if (addresses_.empty()) return true;
+    std::string_view key(reinterpret_cast<const char*>(peer.bytes.data()), significant);
+    return addresses_[hash64(key, seed_) % kAddressBuckets].take(limits_.per_address, now);
+}
+
+}  // namespace quorate::broker

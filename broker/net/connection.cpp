@@ -1,0 +1,429 @@
+#include "broker/net/connection.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <sys/socket.h>
+
+#include "broker/net/connection_set.h"
+#include "broker/net/stages/transport_stack.h"
+#include "proto/base/assert.h"
+
+namespace quorate::broker {
+
+namespace {
+
+constexpr std::size_t kPiecesPerWrite = 64;
+// A peer that makes the layers answer (pings, key updates) and does not read is not read either.
+constexpr std::size_t kUnreadAnswersMax = 512U << 10;
+
+EndCause cause_of(TransportStack::Layer layer) {
+    switch (layer) {
+        case TransportStack::Layer::Proxy:
+            return EndCause::ProxyFailed;
+        case TransportStack::Layer::Tls:
+            return EndCause::TlsFailed;
+        case TransportStack::Layer::WebSocket:
+            return EndCause::WebSocketFailed;
+    }
+    return EndCause::PeerReset;
+}
+
+}  // namespace
+
+const char* to_string(EndCause cause) {
+    switch (cause) {
+        case EndCause::Server:
+            return "closed by the server";
+        case EndCause::PeerClosed:
+            return "closed by the peer";
+        case EndCause::PeerReset:
+            return "connection reset";
+        case EndCause::WriteStalled:
+            return "the peer does not read";
+        case EndCause::InputLimit:
+            return "too much unconsumed input";
+        case EndCause::TlsFailed:
+            return "TLS failed";
+        case EndCause::WebSocketFailed:
+            return "WebSocket failed";
+        case EndCause::ProxyFailed:
+            return "no valid PROXY header";
+        case EndCause::LoopStopped:
+            return "the server stops";
+    }
+    return "?";
+}
+
+void ConnectionHandler::on_write_stalled(Connection& connection) {
+    connection.abort(EndCause::WriteStalled);
+}
+
+Connection::Connection(ConnectionSet& set, Origin origin, ConnectionHandler& handler)
+    : set_(set),
+      handler_(&handler),
+      transport_(std::move(origin.transport)),
+      count_(std::move(origin.count)),
+      output_(set.pool()),
+      socket_(std::move(origin.socket)),
+      peer_(origin.peer),
+      listener_(origin.listener),
+      kind_(origin.kind),
+      poll_(set.loop(), socket_.get(), *this) {}
+
+Connection::~Connection() {
+    poll_.close();  // before the descriptor
+    if (reset_) {
+        linger reset{1, 0};
+        setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    }
+}
+
+EventLoop& Connection::loop() const {
+    return set_.loop();
+}
+
+const TlsPeer* Connection::tls() const {
+    return transport_ ? transport_->tls() : nullptr;
+}
+
+std::string Connection::close_detail() const {
+    if (!transport_ || transport_->state() != TransportStack::State::Failed) return {};
+    return transport_->error();
+}
+
+std::size_t Connection::pending_output() const {
+    return output_.size() + (transport_ ? transport_->pending() : 0);
+}
+
+void Connection::set_send_buffer(std::size_t bytes) {
+    int size = static_cast<int>(bytes);
+    setsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
+void Connection::on_events(unsigned events) {
+    bool failed = (events & PollHandle::kError) != 0;
+    if ((events & PollHandle::kWritable) != 0 && blocked_) {
+        blocked_ = false;
+        mark_dirty();
+    }
+    if ((events & PollHandle::kReadable) != 0) {
+        if (state_ == State::Lingering) {
+            discard_input();
+        } else if (state_ == State::Open && !paused_) {
+            if (handshaking_ && !set_.take_handshake_step()) return;  // reported again next turn
+            read_socket();
+        } else if (failed) {
+            end(EndCause::PeerReset);
+        }
+    }
+    if (!dirty_) update_watch();  // else flush() does it, when it knows whether output still waits
+}
+
+void Connection::read_socket() {
+    if (present_again_) present_kept();
+    if (state_ != State::Open || paused_) return;
+    ReadBuffer& buffer = set_.wire_;
+    std::byte* bytes = buffer.data();
+    ssize_t got = ::recv(socket_.get(), bytes, buffer.size(), 0);
+    if (got > 0) {
+        if (transport_) {
+            receive_through_stack({bytes, static_cast<std::size_t>(got)});
+        } else {
+            deliver(bytes, static_cast<std::size_t>(got));
+        }
+    } else if (got == 0) {
+        end(EndCause::PeerClosed);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        end(EndCause::PeerReset);
+    }
+}
+
+void Connection::receive_through_stack(ByteView wire) {
+    TransportStack& stack = *transport_;
+    stack.feed(wire);
+    std::byte* plain = set_.plain_.data();
+    while (state_ == State::Open) {
+        std::size_t size = stack.read({plain, set_.plain_.size()});
+        if (stack.proxied() != nullptr) peer_ = *stack.proxied();
+        if (size == 0) break;
+        deliver(plain, size);
+    }
+    if (!stack.output().empty()) mark_dirty();
+    settle_stack();
+}
+
+void Connection::settle_stack() {
+    if (handshaking_ && !transport_->in_tls_handshake()) set_.end_handshake(*this);
+    if (state_ != State::Open) return;
+    switch (transport_->state()) {
+        case TransportStack::State::Handshake:
+            return;
+        case TransportStack::State::Open:
+            if (!output_.empty()) mark_dirty();  // written before the handshake was done
+            if (transport_->passes_through()) transport_.reset();
+            return;
+        case TransportStack::State::Ended:
+            begin_flushing(EndCause::PeerClosed);
+            return;
+        case TransportStack::State::Failed:
+            begin_flushing(cause_of(transport_->layer()));
+            return;
+    }
+}
+
+// `bytes` has ReadBuffer::kHeadroom writable bytes before it.
+void Connection::deliver(std::byte* bytes, std::size_t size) {
+    if (paused_) {
+        keep_behind({bytes, size});
+        return;
+    }
+    ByteView view(bytes, size);
+    if (!input_.empty()) {
+        if (input_.size() <= ReadBuffer::kHeadroom) {
+            std::memcpy(bytes - input_.size(), input_.data(), input_.size());
+            view = {bytes - input_.size(), input_.size() + size};
+        } else {
+            keep_behind(view);
+            if (state_ != State::Open) return;
+            view = input_;
+        }
+    }
+    std::size_t consumed = handler_->on_bytes(*this, view);
+    if (state_ != State::Open) return;
+    ASSERT(consumed <= view.size(), "on_bytes() consumed more than it was given");
+    keep(view.subspan(consumed));
+}
+
+// Makes `unconsumed`, which may be the end of input_ itself, all that is kept.
+void Connection::keep(ByteView unconsumed) {
+    if (unconsumed.empty()) {
+        if (input_.capacity() > 0) std::vector<std::byte>().swap(input_);
+        return;
+    }
+    if (unconsumed.size() > set_.loop().options().input_bytes_max) {
+        end(EndCause::InputLimit);
+        return;
+    }
+    bool roomy = input_.capacity() > 4 * unconsumed.size() + 4'096;
+    bool own = !input_.empty() && unconsumed.data() >= input_.data() &&
+               unconsumed.data() < input_.data() + input_.size();
+    if (own && !roomy) {
+        if (unconsumed.size() < input_.size())
+            input_.erase(input_.begin(), input_.end() - std::ssize(unconsumed));
+        return;
+    }
+    if (!own && !roomy) {
+        input_.assign(unconsumed.begin(), unconsumed.end());
+        return;
+    }
+    std::vector<std::byte> rest(unconsumed.begin(), unconsumed.end());
+    input_.swap(rest);
+}
+
+void Connection::keep_behind(ByteView bytes) {
+    if (input_.size() + bytes.size() > set_.loop().options().input_bytes_max) {
+        end(EndCause::InputLimit);
+        return;
+    }
+    input_.insert(input_.end(), bytes.begin(), bytes.end());
+}
+
+void Connection::present_kept() {
+    present_again_ = false;
+    if (state_ != State::Open || paused_ || input_.empty()) return;
+    std::size_t consumed = handler_->on_bytes(*this, input_);
+    if (state_ != State::Open) return;
+    ASSERT(consumed <= input_.size(), "on_bytes() consumed more than it was given");
+    keep(ByteView(input_).subspan(consumed));
+}
+
+void Connection::pause_reading() {
+    // The watch stays until it reports something: pausing and resuming in between costs nothing.
+    paused_ = true;
+}
+
+void Connection::resume_reading() {
+    if (!paused_) return;
+    paused_ = false;
+    if (state_ != State::Open) return;
+    if (!input_.empty()) {
+        present_again_ = true;
+        mark_dirty();
+    }
+    update_watch();
+}
+
+void Connection::discard_input() {
+    ReadBuffer& buffer = set_.wire_;
+    ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) end(cause_);
+}
+
+void Connection::mark_dirty() {
+    if (dirty_) return;
+    dirty_ = true;
+    set_.mark_dirty(*this);
+}
+
+void Connection::notify_when_writable() {
+    want_writable_ = true;
+    mark_dirty();
+}
+
+void Connection::flush() {
+    if (present_again_) present_kept();
+    if (state_ == State::Closed || state_ == State::Lingering) return;
+    if (transport_) {
+        flush_through_stack();
+    } else if (!blocked_) {
+        write_wire(output_);
+    }
+    if (state_ == State::Flushing && !blocked_) finish_flushing();
+    if (state_ == State::Open && want_writable_) tell_writable();
+    update_watch();
+}
+
+void Connection::flush_through_stack() {
+    bool all_wrapped = false;
+    while (!blocked_ && !all_wrapped && state_ != State::Closed) {
+        if (transport_->state() == TransportStack::State::Open) {
+            all_wrapped = transport_->write(output_);
+            if (all_wrapped && state_ == State::Flushing) transport_->close();
+        } else {
+            if (state_ == State::Flushing) output_.clear();  // nothing can carry it any more
+            all_wrapped = true;
+        }
+        write_wire(transport_->output());
+    }
+}
+
+void Connection::write_wire(OutputBuffer& wire) {
+    while (!wire.empty()) {
+        iovec pieces[kPiecesPerWrite];
+        std::size_t count = wire.pieces(pieces);
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < count; ++i)
+            size += pieces[i].iov_len;
+        ssize_t sent = 0;
+        if (count == 1) {
+            sent = ::send(socket_.get(), pieces[0].iov_base, size, MSG_NOSIGNAL);
+        } else {
+            msghdr message{};
+            message.msg_iov = pieces;
+            message.msg_iovlen = count;
+            sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+        }
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) {
+            end(EndCause::PeerReset);
+            return;
+        }
+        if (sent > 0) {
+            wire.consume(static_cast<std::size_t>(sent));
+            write_progress_ = set_.loop().now();
+        }
+        if (sent < static_cast<ssize_t>(size)) {
+            // Waits since now at the latest; the deadline list is looked through once a second.
+            if (!watched_) write_progress_ = set_.loop().now();
+            blocked_ = true;
+            want_writable_ = true;
+            set_.watch(*this);
+            return;
+        }
+    }
+}
+
+void Connection::tell_writable() {
+    if (pending_output() > set_.loop().options().output_low_water_bytes) return;
+    want_writable_ = false;
+    handler_->on_writable(*this);
+}
+
+void Connection::close_after_flush(EndCause cause) {
+    if (state_ == State::Open) begin_flushing(cause);
+}
+
+void Connection::abort(EndCause cause) {
+    if (state_ == State::Closed || handler_ == nullptr) return;
+    reset_ = true;
+    end(cause);
+}
+
+void Connection::begin_flushing(EndCause cause) {
+    state_ = State::Flushing;
+    cause_ = cause;
+    close_started_ = set_.loop().now();
+    std::vector<std::byte>().swap(input_);
+    set_.watch(*this);
+    mark_dirty();
+}
+
+// Everything the peer shall get is written: the handler is told now, the socket waits for the FIN.
+void Connection::finish_flushing() {
+    ::shutdown(socket_.get(), SHUT_WR);
+    state_ = State::Lingering;
+    mark_dirty();
+    update_watch();
+}
+
+void Connection::end(EndCause cause) {
+    if (state_ == State::Closed) return;
+    if (state_ == State::Open) cause_ = cause;
+    state_ = State::Closed;
+    poll_.watch(PollHandle::kNone);
+    mark_dirty();
+}
+
+void Connection::stop() {
+    if (state_ == State::Open) {
+        begin_flushing(EndCause::LoopStopped);
+        present_again_ = false;
+        flush();
+    }
+    state_ = State::Closed;
+}
+
+bool Connection::tells_end() const {
+    return state_ == State::Closed || (state_ == State::Lingering && handler_ != nullptr);
+}
+
+void Connection::check_deadlines(std::chrono::nanoseconds now) {
+    const EventLoopOptions& options = set_.loop().options();
+    if (state_ == State::Flushing || state_ == State::Lingering) {
+        if (now - close_started_ > options.close_timeout) {
+            reset_ = true;
+            end(cause_);
+        }
+    } else if (state_ == State::Open && blocked_) {
+        if (now - write_progress_ > options.write_stall_timeout) {
+            write_progress_ = now;  // a handler that lets it live is asked again
+            handler_->on_write_stalled(*this);
+        }
+    } else if (state_ == State::Open) {
+        set_.unwatch(*this);
+    }
+}
+
+void Connection::update_watch() {
+    unsigned events = PollHandle::kNone;
+    switch (state_) {
+        case State::Open: {
+            bool overdue = blocked_ && transport_ && transport_->pending() > kUnreadAnswersMax;
+            if (!paused_ && !overdue) events |= PollHandle::kReadable;
+            if (blocked_) events |= PollHandle::kWritable;
+            break;
+        }
+        case State::Flushing:
+            if (blocked_) events |= PollHandle::kWritable;
+            break;
+        case State::Lingering:
+            events |= PollHandle::kReadable;
+            break;
+        case State::Closed:
+            break;
+    }
+    poll_.watch(events);
+}
+
+}  // namespace quorate::broker
