@@ -62,6 +62,9 @@ class LogTable {
     // Where all groups stand now.
     [[nodiscard]] std::vector<DurableMark> marks() const;
 
+    // The generation of each loaded group.
+    [[nodiscard]] std::map<GroupId, Generation> generations() const;
+
     void clear() { tails_.clear(); }
 
   private:
@@ -87,5 +90,8 @@ class LogTable {
 [[nodiscard]] Status read_entries(const LogRecords& records, GroupId group, LogIndex from,
                                   LogIndex to, std::size_t bytes_max,
                                   const LogStore::EntryCallback& callback);
+
+// Groups with a meta record, ascending: the shared body of LogStore::groups.
+[[nodiscard]] Result<std::vector<GroupId>> group_list(const LogRecords& records);
 
 }  // namespace quorate::storage

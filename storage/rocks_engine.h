@@ -47,6 +47,8 @@ struct StorageOptions {
 class RocksEngine {
   public:
     [[nodiscard]] static Result<std::unique_ptr<RocksEngine>> open(const StorageOptions& options);
+    class Impl;
+    explicit RocksEngine(std::unique_ptr<Impl> impl);  // for `open`
     ~RocksEngine();
     RocksEngine(const RocksEngine&) = delete;
     RocksEngine& operator=(const RocksEngine&) = delete;
@@ -63,8 +65,6 @@ class RocksEngine {
     [[nodiscard]] Status remove_unnamed_generations();
 
   private:
-    class Impl;
-    explicit RocksEngine(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
 

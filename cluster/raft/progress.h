@@ -33,8 +33,9 @@ class Progress {
     bool accepted(LogIndex match);
     // True when the rejection was news, and next went down to just above `hint` (or match).
     bool rejected(LogIndex previous, LogIndex hint);
-    // A heartbeat was answered: an earlier probe may have been lost, so allow another.
-    void heard();
+    // A heartbeat was answered: an earlier probe may have been lost, so allow another. True when
+    // match has not moved since the last answer, so that what is in flight is probably lost too.
+    bool heard();
     // Nothing was heard for a whole election timeout, or the connection broke.
     void probe();
 
@@ -53,6 +54,7 @@ class Progress {
     LogIndex next_;
     bool probe_sent_ = false;
     bool active_ = true;
+    LogIndex match_when_heard_;
     std::deque<Flight> flights_;
     std::size_t flight_bytes_ = 0;
 };

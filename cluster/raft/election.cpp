@@ -1,0 +1,164 @@
+// Raft §3.4 (leader election), §3.6.1 (election restriction), §9.6 (pre-vote), §6.2 (a leader that
+// hears no quorum steps down; a follower that hears its leader grants no vote).
+#include <algorithm>
+
+#include "cluster/raft/raft_node.h"
+#include "proto/base/assert.h"
+
+namespace quorate::raft {
+
+void RaftNode::become_follower(Term term, ReplicaId leader) {
+    ASSERT(term >= term_, "terms never go back");
+    if (term > term_) {
+        term_ = term;
+        voted_for_ = ReplicaId(0);
+    }
+    role_ = Role::Follower;
+    leader_ = leader;
+    votes_.clear();
+    progress_.clear();
+    lacking_.clear();
+    reset_election_timer();
+}
+
+void RaftNode::become_pre_candidate() {
+    role_ = Role::PreCandidate;
+    leader_ = ReplicaId(0);
+    votes_.clear();
+    reset_election_timer();
+    count_vote(options_.self, true);
+}
+
+void RaftNode::become_candidate() {
+    ++term_;
+    voted_for_ = options_.self;
+    role_ = Role::Candidate;
+    leader_ = ReplicaId(0);
+    votes_.clear();
+    reset_election_timer();
+    // The own vote is counted when it is durable: see persisted().
+}
+
+void RaftNode::become_leader() {
+    ASSERT(role_ == Role::Candidate, "only a candidate wins");
+    role_ = Role::Leader;
+    leader_ = options_.self;
+    elapsed_ticks_ = 0;
+    heartbeat_elapsed_ticks_ = 0;
+    progress_.clear();
+    for (const ReplicaId voter : options_.configuration.voters) {
+        if (voter != options_.self) progress_.emplace(voter, Progress(log_.last().index.next()));
+    }
+    // §3.6.2: entries of earlier terms are committed by one of this term.
+    append_own(EntryKind::Empty, SharedBytes());
+    term_start_ = log_.last().index;
+}
+
+void RaftNode::reset_election_timer() {
+    elapsed_ticks_ = 0;
+    timeout_ticks_ =
+        options_.election_ticks + static_cast<uint32_t>(random_.below(options_.election_ticks));
+}
+
+void RaftNode::tick_election() {
+    if (++elapsed_ticks_ >= timeout_ticks_) campaign();
+}
+
+void RaftNode::tick_leader() {
+    if (++elapsed_ticks_ >= options_.election_ticks) {
+        elapsed_ticks_ = 0;
+        std::size_t heard = 1;
+        for (auto& [replica, progress] : progress_) {
+            if (progress.take_active()) {
+                ++heard;
+            } else {
+                progress.probe();
+            }
+        }
+        if (heard < options_.configuration.quorum()) {
+            become_follower(term_, ReplicaId(0));
+            return;
+        }
+    }
+    if (++heartbeat_elapsed_ticks_ >= options_.heartbeat_ticks) {
+        heartbeat_elapsed_ticks_ = 0;
+        send_heartbeats();
+    }
+}
+
+void RaftNode::campaign() {
+    if (role_ == Role::Leader) return;
+    if (options_.configuration.voters.size() == 1) {
+        become_candidate();
+        return;
+    }
+    become_pre_candidate();
+    ask_for_votes(true);
+}
+
+void RaftNode::ask_for_votes(bool pre) {
+    for (const ReplicaId voter : options_.configuration.voters) {
+        if (voter == options_.self) continue;
+        if (pre) {
+            // For the term it would stand in; nothing is promised, so nothing must be durable.
+            messages_.push_back(
+                Message{options_.self, voter, term_.next(), RequestVote{log_.last(), true}});
+        } else {
+            send_after_persist(voter, term_, RequestVote{log_.last(), false});
+        }
+    }
+}
+
+void RaftNode::count_vote(ReplicaId from, bool granted) {
+    votes_.emplace(from, granted);
+    const auto yes = static_cast<std::size_t>(
+        std::count_if(votes_.begin(), votes_.end(), [](const auto& vote) { return vote.second; }));
+    const std::size_t no = votes_.size() - yes;
+    const std::size_t quorum = options_.configuration.quorum();
+    if (yes >= quorum) {
+        if (role_ == Role::PreCandidate) {
+            become_candidate();
+            ask_for_votes(false);
+        } else {
+            become_leader();
+        }
+    } else if (no >= quorum) {
+        become_follower(term_, ReplicaId(0));
+    }
+}
+
+// §6.2, §4.2.3: a replica that hears its leader does not help to depose it.
+bool RaftNode::in_lease(const Message& message) const {
+    if (leader_ == message.from) return false;
+    if (role_ == Role::Leader) return true;
+    return leader_.value() != 0 && elapsed_ticks_ < options_.election_ticks;
+}
+
+void RaftNode::on_request_vote(const Message& message, const RequestVote& request) {
+    if (request.pre) {
+        const bool granted = message.term > term_ && log_.up_to_date(request.last);
+        // A grant carries the term asked for, a refusal our own, which may be news.
+        messages_.push_back(Message{options_.self, message.from, granted ? message.term : term_,
+                                    RequestVoteReply{true, granted}});
+        return;
+    }
+    const bool free_vote =
+        voted_for_ == message.from || (voted_for_.value() == 0 && leader_.value() == 0);
+    const bool idle = role_ == Role::Follower || role_ == Role::PreCandidate;
+    const bool granted = idle && free_vote && log_.up_to_date(request.last);
+    if (granted) {
+        become_follower(term_, ReplicaId(0));
+        voted_for_ = message.from;
+    }
+    send_after_persist(message.from, term_, RequestVoteReply{false, granted});
+}
+
+void RaftNode::on_request_vote_reply(const Message& message, const RequestVoteReply& reply) {
+    const Role asking = reply.pre ? Role::PreCandidate : Role::Candidate;
+    if (role_ != asking) return;
+    // A late grant of an earlier pre-vote round.
+    if (reply.pre && reply.granted && message.term != term_.next()) return;
+    count_vote(message.from, reply.granted);
+}
+
+}  // namespace quorate::raft

@@ -1,0 +1,80 @@
+#include "cluster/raft/progress.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace quorate::raft {
+
+bool Progress::may_send(std::size_t window_bytes) const {
+    switch (state_) {
+        case State::Probe:
+            return !probe_sent_;
+        case State::Replicate:
+            return flights_.empty() || flight_bytes_ < window_bytes;
+    }
+    return false;
+}
+
+void Progress::sent(LogIndex last, std::size_t bytes) {
+    switch (state_) {
+        case State::Probe:
+            probe_sent_ = true;
+            break;
+        case State::Replicate:
+            if (last >= next_) {
+                next_ = last.next();
+                flights_.push_back(Flight{last, bytes});
+                flight_bytes_ += bytes;
+            }
+            break;
+    }
+}
+
+bool Progress::accepted(LogIndex match) {
+    const bool moved = match > match_;
+    match_ = std::max(match_, match);
+    next_ = std::max(next_, match_.next());
+    while (!flights_.empty() && flights_.front().last <= match_) {
+        flight_bytes_ -= flights_.front().bytes;
+        flights_.pop_front();
+    }
+    if (state_ == State::Probe) {
+        state_ = State::Replicate;
+        probe_sent_ = false;
+        next_ = match_.next();
+    }
+    return moved;
+}
+
+bool Progress::rejected(LogIndex previous, LogIndex hint) {
+    if (state_ == State::Replicate) {
+        // Late answers to what was overtaken long ago say nothing new.
+        if (previous <= match_) return false;
+        probe();
+        next_ = match_.next();
+        return true;
+    }
+    if (previous.next() != next_) return false;
+    next_ = std::max(match_.next(), std::min(previous, hint.next()));
+    probe_sent_ = false;
+    return true;
+}
+
+bool Progress::heard() {
+    probe_sent_ = false;
+    return std::exchange(match_when_heard_, match_) == match_;
+}
+
+void Progress::probe() {
+    state_ = State::Probe;
+    next_ = match_.next();
+    probe_sent_ = false;
+    flights_.clear();
+    flight_bytes_ = 0;
+}
+
+bool Progress::take_active() {
+    return std::exchange(active_, false);
+}
+
+}  // namespace quorate::raft

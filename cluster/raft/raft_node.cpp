@@ -1,0 +1,196 @@
+#include "cluster/raft/raft_node.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "proto/base/assert.h"
+
+namespace quorate::raft {
+namespace {
+
+template <typename... Visitors>
+struct Overloaded : Visitors... {
+    using Visitors::operator()...;
+};
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+}  // namespace
+
+const char* to_string(Role role) {
+    switch (role) {
+        case Role::Follower:
+            return "follower";
+        case Role::PreCandidate:
+            return "pre-candidate";
+        case Role::Candidate:
+            return "candidate";
+        case Role::Leader:
+            return "leader";
+    }
+    return "unknown";
+}
+
+RaftNode::RaftNode(RaftOptions options, const HardState& hard_state, const LogStart& log,
+                   const LogReader& reader)
+    : options_(std::move(options)),
+      random_(options_.seed),
+      log_(log, reader, options_.log_memory_bytes),
+      term_(hard_state.term),
+      voted_for_(hard_state.voted_for),
+      saved_(hard_state),
+      unsent_from_(log.last.index.next()) {
+    ASSERT(options_.configuration.contains(options_.self), "a replica outside its configuration");
+    ASSERT(term_ >= log_.last().term, "a log of a later term than the replica ever was in");
+    reset_election_timer();
+}
+
+// §3.3: whoever learns of a later term follows; whoever speaks of an earlier one is told.
+void RaftNode::step(const Message& message) {
+    if (!options_.configuration.contains(message.from) || message.from == options_.self ||
+        message.to != options_.self) {
+        return;
+    }
+    if (message.term > term_) {
+        const auto* request = std::get_if<RequestVote>(&message.body);
+        if (request != nullptr && in_lease(message)) return;
+        const auto* reply = std::get_if<RequestVoteReply>(&message.body);
+        // A pre-vote asks about a term that may never be; a grant echoes that term.
+        const bool changes_term = !(request != nullptr && request->pre) &&
+                                  !(reply != nullptr && reply->pre && reply->granted);
+        if (changes_term) accept_term(message);
+    } else if (message.term < term_) {
+        // A leader or candidate of an old term must learn of the new one, or a replica that was
+        // cut off with pre-vote could neither win nor be won over.
+        if (std::holds_alternative<AppendEntries>(message.body) ||
+            std::holds_alternative<Heartbeat>(message.body)) {
+            send(message.from, AppendEntriesReply{});
+        } else if (const auto* request = std::get_if<RequestVote>(&message.body)) {
+            send(message.from, RequestVoteReply{request->pre, false});
+        }
+        return;
+    }
+    std::visit(
+        Overloaded{[&](const RequestVote& body) { on_request_vote(message, body); },
+                   [&](const RequestVoteReply& body) { on_request_vote_reply(message, body); },
+                   [&](const AppendEntries& body) { on_append_entries(message, body); },
+                   [&](const AppendEntriesReply& body) { on_append_entries_reply(message, body); },
+                   [&](const Heartbeat& body) { on_heartbeat(message, body); },
+                   [&](const HeartbeatReply&) { on_heartbeat_reply(message); }},
+        message.body);
+}
+
+void RaftNode::accept_term(const Message& message) {
+    const bool from_leader = std::holds_alternative<AppendEntries>(message.body) ||
+                             std::holds_alternative<Heartbeat>(message.body);
+    become_follower(message.term, from_leader ? message.from : ReplicaId(0));
+}
+
+void RaftNode::tick() {
+    switch (role_) {
+        case Role::Follower:
+        case Role::PreCandidate:
+        case Role::Candidate:
+            tick_election();
+            break;
+        case Role::Leader:
+            tick_leader();
+            break;
+    }
+}
+
+Result<EntryId> RaftNode::propose(SharedBytes data) {
+    if (role_ != Role::Leader) return Error{ErrorCode::NotLeader, "this replica does not lead"};
+    append_own(EntryKind::Command, std::move(data));
+    return log_.last();
+}
+
+bool RaftNode::has_ready() const {
+    return failure_ || !messages_.empty() || !messages_after_.empty() || !lacking_.empty() ||
+           truncate_from_ || unsent_from_ <= log_.last().index || log_.has_committed() ||
+           saved_.term != term_ || saved_.voted_for != voted_for_;
+}
+
+Result<Ready> RaftNode::ready() {
+    if (role_ == Role::Leader) send_appends();
+    if (failure_) return *failure_;
+    Ready ready;
+    if (log_.has_committed()) {
+        Result<std::vector<Entry>> committed = log_.take_committed(options_.apply_bytes_max);
+        if (!committed) return committed.error();
+        ready.committed = std::move(*committed);
+    }
+    ready.messages = std::exchange(messages_, {});
+    ready.lacking = std::exchange(lacking_, {});
+    if (unsent_from_ <= log_.last().index) {
+        // What was never handed out is still in memory.
+        Result<std::vector<Entry>> entries = log_.slice(unsent_from_, log_.last().index, SIZE_MAX);
+        if (!entries) return entries.error();
+        ready.entries = std::move(*entries);
+        unsent_from_ = log_.last().index.next();
+    }
+    ready.truncate_from = std::exchange(truncate_from_, std::nullopt);
+    ready.messages_after = std::exchange(messages_after_, {});
+    const bool must_write = !ready.entries.empty() || ready.truncate_from || saved_.term != term_ ||
+                            saved_.voted_for != voted_for_;
+    if (!must_write && writes_.empty()) {
+        // Everything these messages promise is durable already.
+        std::move(ready.messages_after.begin(), ready.messages_after.end(),
+                  std::back_inserter(ready.messages));
+        ready.messages_after.clear();
+    }
+    if (must_write || !ready.messages_after.empty()) {
+        // The commit hint travels along; alone it is not worth a write.
+        const HardState now = hard_state();
+        if (now != saved_) ready.hard_state = now;
+        saved_ = now;
+        ++last_number_;
+        ready.persist = last_number_;
+        writes_.push_back(Write{last_number_, log_.last().index, term_, voted_for_});
+    }
+    return ready;
+}
+
+// Writes complete in order. An entry that was truncated after it had been handed out may be
+// replaced by another at the same index: `truncate` lowered the end of the older writes, so that
+// their completion says nothing of the newer entry, whatever its term (the "ABA" of asynchronous
+// storage).
+void RaftNode::persisted(PersistNumber number) {
+    ASSERT(!writes_.empty() && writes_.front().number == number, "writes complete in order");
+    const Write write = writes_.front();
+    writes_.pop_front();
+    log_.stable_to(std::min(write.last, log_.last().index));
+    // §3.4: the own vote counts once it cannot be forgotten.
+    if (role_ == Role::Candidate && write.term == term_ && write.voted_for == options_.self) {
+        count_vote(options_.self, true);
+    }
+    if (role_ == Role::Leader) advance_commit();
+}
+
+void RaftNode::applied(LogIndex index) {
+    log_.applied_to(index);
+}
+
+void RaftNode::cut(EntryId id) {
+    log_.cut_to(id);
+}
+
+bool RaftNode::needs_ticks() const {
+    return options_.configuration.voters.size() > 1 || role_ != Role::Leader;
+}
+
+void RaftNode::send(ReplicaId to, MessageBody body) {
+    messages_.push_back(Message{options_.self, to, term_, std::move(body)});
+}
+
+void RaftNode::send_after_persist(ReplicaId to, Term term, MessageBody body) {
+    messages_after_.push_back(Message{options_.self, to, term, std::move(body)});
+}
+
+HardState RaftNode::hard_state() const {
+    // Only what the same write or an earlier one makes durable may be called committed.
+    return HardState{term_, voted_for_, log_.committed()};
+}
+
+}  // namespace quorate::raft

@@ -1,0 +1,193 @@
+// Raft §3.5 (log replication), §3.6.2 (committing entries of earlier terms), §10.2.1 (writing to
+// the leader's disk in parallel, pipelining).
+#include <algorithm>
+#include <vector>
+
+#include "cluster/raft/raft_node.h"
+#include "proto/base/assert.h"
+
+namespace quorate::raft {
+namespace {
+
+std::size_t bytes_of(const std::vector<Entry>& entries) {
+    std::size_t bytes = 0;
+    for (const Entry& entry : entries) {
+        bytes += entry.data.size();
+    }
+    return bytes;
+}
+
+// What a peer sends is checked before it is believed: consecutive, terms never falling and none
+// beyond the sender's own.
+bool well_formed(const Message& message, const AppendEntries& append) {
+    EntryId previous = append.previous;
+    for (const Entry& entry : append.entries) {
+        if (entry.id.index != previous.index.next() || entry.id.term < previous.term ||
+            entry.id.term > message.term) {
+            return false;
+        }
+        previous = entry.id;
+    }
+    return previous.index.value() < UINT64_MAX;
+}
+
+}  // namespace
+
+void RaftNode::append_own(EntryKind kind, SharedBytes data) {
+    log_.append(Entry{EntryId{log_.last().index.next(), term_}, kind, std::move(data)});
+}
+
+void RaftNode::send_appends() {
+    for (auto& [replica, progress] : progress_) {
+        while (progress.next() <= log_.last().index &&
+               progress.may_send(options_.window_bytes_max)) {
+            const Status sent = send_append(replica, progress, false);
+            if (!sent) {
+                failure_ = sent.error();
+                return;
+            }
+        }
+    }
+}
+
+Status RaftNode::send_append(ReplicaId to, Progress& progress, bool allow_empty) {
+    const LogIndex previous(progress.next().value() - 1);
+    const std::optional<Term> previous_term = log_.term_at(previous);
+    if (!previous_term) {
+        // The entries it lacks were cut away.
+        if (std::find(lacking_.begin(), lacking_.end(), to) == lacking_.end()) {
+            lacking_.push_back(to);
+        }
+        progress.sent(previous, 0);
+        return {};
+    }
+    AppendEntries append;
+    append.previous = EntryId{previous, *previous_term};
+    append.commit = log_.committed();
+    if (progress.next() <= log_.last().index) {
+        Result<std::vector<Entry>> entries =
+            log_.slice(progress.next(), log_.last().index, options_.append_bytes_max);
+        if (!entries) return entries.error();
+        append.entries = std::move(*entries);
+    }
+    if (append.entries.empty() && !allow_empty) return {};
+    const LogIndex last = append.entries.empty() ? previous : append.entries.back().id.index;
+    progress.sent(last, bytes_of(append.entries));
+    send(to, std::move(append));
+    return {};
+}
+
+void RaftNode::send_heartbeats() {
+    for (const auto& [replica, progress] : progress_) {
+        send(replica, Heartbeat{std::min(progress.match(), log_.committed())});
+    }
+}
+
+void RaftNode::on_append_entries(const Message& message, const AppendEntries& append) {
+    // Two leaders in one term cannot be; a peer that says so is not believed.
+    if (role_ == Role::Leader || !well_formed(message, append)) return;
+    if (role_ != Role::Follower || leader_ != message.from) {
+        become_follower(term_, message.from);
+    }
+    elapsed_ticks_ = 0;
+
+    if (append.previous.index < log_.committed()) {
+        // A late message: everything up to our commit matches already.
+        send_after_persist(message.from, term_, AppendEntriesReply{true, log_.committed(), {}});
+        return;
+    }
+    if (!log_.matches(append.previous)) {
+        send(message.from,
+             AppendEntriesReply{false, append.previous.index,
+                                log_.conflict_hint(append.previous.index, append.previous.term)});
+        return;
+    }
+    for (const Entry& entry : append.entries) {
+        if (entry.id.index <= log_.last().index) {
+            if (log_.matches(entry.id)) continue;
+            if (entry.id.index <= log_.committed()) return;  // no correct leader sends this
+            log_.truncate(entry.id.index);
+            truncate_from_ = std::min(truncate_from_.value_or(entry.id.index), entry.id.index);
+            unsent_from_ = std::min(unsent_from_, entry.id.index);
+            for (Write& write : writes_) {
+                write.last = std::min(write.last, log_.last().index);
+            }
+        }
+        log_.append(entry);
+    }
+    const LogIndex match(append.previous.index.value() + append.entries.size());
+    log_.commit_to(std::max(log_.committed(), std::min(append.commit, match)));
+    // §3.8: acceptance promises the entries, so it waits for the disk.
+    send_after_persist(message.from, term_, AppendEntriesReply{true, match, {}});
+}
+
+void RaftNode::on_append_entries_reply(const Message& message, const AppendEntriesReply& reply) {
+    const auto found = progress_.find(message.from);
+    if (role_ != Role::Leader || found == progress_.end()) return;
+    Progress& progress = found->second;
+    progress.set_active();
+    if (!reply.accepted) {
+        // The highest position of ours that the follower's log could share.
+        const EntryId hint =
+            log_.conflict_hint(std::min(reply.hint.index, log_.last().index), reply.hint.term);
+        progress.rejected(reply.index, hint.index);
+        return;
+    }
+    if (reply.index > log_.last().index) return;
+    if (progress.accepted(reply.index)) advance_commit();
+}
+
+void RaftNode::on_heartbeat(const Message& message, const Heartbeat& heartbeat) {
+    if (role_ == Role::Leader) return;
+    if (role_ != Role::Follower || leader_ != message.from) {
+        become_follower(term_, message.from);
+    }
+    elapsed_ticks_ = 0;
+    // The leader named at most what it knows to match here.
+    if (heartbeat.commit <= log_.last().index) log_.commit_to(heartbeat.commit);
+    send(message.from, HeartbeatReply{});
+}
+
+void RaftNode::on_heartbeat_reply(const Message& message) {
+    const auto found = progress_.find(message.from);
+    if (role_ != Role::Leader || found == progress_.end()) return;
+    Progress& progress = found->second;
+    progress.set_active();
+    const bool stalled = progress.heard();
+    if (progress.match() >= log_.last().index) return;
+    if (progress.state() == Progress::State::Replicate) {
+        if (!stalled) return;
+        progress.probe();
+    }
+    const Status sent = send_append(message.from, progress, true);
+    if (!sent) failure_ = sent.error();
+}
+
+// §3.6.2: only an entry of the own term is committed by counting; it commits what lies before it.
+void RaftNode::advance_commit() {
+    std::vector<LogIndex> matches = {log_.stable()};
+    for (const auto& [replica, progress] : progress_) {
+        matches.push_back(progress.match());
+    }
+    const std::size_t quorum = options_.configuration.quorum();
+    std::sort(matches.begin(), matches.end(), std::greater<>());
+    const LogIndex reached = matches[quorum - 1];
+    if (reached <= log_.committed() || log_.term_at(reached) != term_) return;
+    log_.commit_to(reached);
+    // Followers need the commit index to apply; with a busy log the next entries carry it.
+    for (auto& [replica, progress] : progress_) {
+        if (progress.next() > log_.last().index) {
+            send(replica, Heartbeat{std::min(progress.match(), log_.committed())});
+        }
+    }
+}
+
+LogIndex RaftNode::cut_limit() const {
+    LogIndex limit = log_.applied();
+    for (const auto& [replica, progress] : progress_) {
+        limit = std::min(limit, progress.match());
+    }
+    return limit;
+}
+
+}  // namespace quorate::raft
