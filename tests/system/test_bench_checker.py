@@ -248,7 +248,7 @@ class Checker(unittest.TestCase):
     def test_an_honest_broker_gives_no_finding(self):
         for arguments in (PAIRS, [*PAIRS, "--qos", "1"], [*PAIRS, "--qos", "2"], FANIN, FANOUT,
                           [*FANOUT, "--qos", "1"], SHARED, SESSIONS, RETAINED,
-                          [*SHARED, "--pubs", "3", "--subs", "2", "--qos", "2"],
+                          ["shared", "--pubs", "3", "--subs", "2", "--v", "4", "--qos", "2"],
                           [*PAIRS, "--qos", "1", "--persistent"]):
             with self.subTest(arguments=arguments):
                 status, report, errors = self.run_bench(None, arguments)

@@ -1,0 +1,81 @@
+"""SIGKILL at random moments under load: nothing acknowledged is lost, QoS 2 is never repeated.
+
+QUORATE_KILLS sets how often (default 5), QUORATE_SEED the moments. The seed is printed.
+"""
+
+import os
+import random
+import sys
+import time
+import unittest
+
+from lib.broker import Broker
+from lib.case import quorate_only
+from lib.workload import Publisher, Subscriber, judge
+
+KILLS = int(os.environ.get("QUORATE_KILLS", "5"))
+SEED = int(os.environ.get("QUORATE_SEED", random.SystemRandom().randrange(10 ** 6)))
+SHARE = 3
+
+
+@quorate_only
+class RandomKills(unittest.TestCase):
+    def test_nothing_acknowledged_is_lost_and_qos_2_is_never_repeated(self):
+        print(f"QUORATE_SEED={SEED} QUORATE_KILLS={KILLS}", file=sys.stderr, flush=True)
+        rng = random.Random(SEED)
+        broker = Broker({"mqtt.max_queued_messages": 1000000, "mqtt.max_queued_bytes": "1GiB"})
+        self.addCleanup(broker.stop)
+        broker.start()
+        publishers = [Publisher(broker, f"p{n}", f"load/{n}", qos=1 + n % 2,
+                                window=rng.choice((1, 4, 20)), version=5 if n < 4 else 4)
+                      for n in range(6)]
+        single = [Subscriber(broker, "all", ["load/#"]),
+                  Subscriber(broker, "exact", [f"load/{n}" for n in range(6)], 4),
+                  Subscriber(broker, "plus", ["load/+"])]
+        group = [Subscriber(broker, f"member{n}", ["$share/g/load/+"]) for n in range(SHARE)]
+        for subscriber in single + group:
+            subscriber.start()
+        for subscriber in single + group:
+            self.assertTrue(subscriber.subscribed.wait(10), "no SUBACK")
+        for publisher in publishers:
+            publisher.start()
+        for _ in range(KILLS):
+            time.sleep(rng.uniform(0.05, 1.2))
+            broker.restart_after_kill()
+        time.sleep(0.5)
+        self.finish(publishers, single, group)
+
+    def finish(self, publishers, single, group):
+        for publisher in publishers:
+            publisher.stop()
+        for publisher in publishers:
+            publisher.join(60)
+            self.assertFalse(publisher.is_alive(), f"{publisher.client_id} still waits for "
+                             f"{list(publisher.open.items())[:5]}")
+        self.wait_until_quiet(single + group)
+        for worker in single + group:
+            worker.stop()
+            worker.join(20)
+        for worker in publishers + single + group:
+            self.assertIsNone(worker.failure, f"{worker.client_id}: {worker.failure!r}")
+        total = sum(len(p.acknowledged) for p in publishers)
+        problems = [f"{s.client_id}: {p}" for s in single for p in judge(publishers, [s])]
+        problems += ["group: " + p for p in judge(publishers, group)]
+        self.assertEqual(problems, [], f"seed {SEED}")
+        self.assertGreater(total, 50 * KILLS, "too little load to prove anything")
+        self.assertEqual(sum(p.refused for p in publishers), 0)
+        print(f"{total} acknowledged messages through {KILLS} kills", file=sys.stderr)
+
+    def wait_until_quiet(self, subscribers):
+        """Until nothing new has arrived for two seconds."""
+        last, since, deadline = -1, time.monotonic(), time.monotonic() + 120
+        while time.monotonic() - since < 2:
+            self.assertLess(time.monotonic(), deadline, "never quiet")
+            now = sum(len(s.received) for s in subscribers)
+            if now != last:
+                last, since = now, time.monotonic()
+            time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    unittest.main()
