@@ -1,0 +1,93 @@
+"""The tests' own checkers notice what they are for."""
+
+import unittest
+
+from lib import mqtt_wire as wire
+from lib.case import BrokerCase
+from lib.properties import WireError, encode_one, encode_string
+from lib.workload import Publisher, Subscriber, judge
+
+
+class Judge(unittest.TestCase):
+    def publisher(self, qos, acknowledged, sequence):
+        publisher = Publisher(None, "p", "t", qos)
+        publisher.acknowledged, publisher.sequence = set(acknowledged), sequence
+        return publisher
+
+    def subscriber(self, *numbers):
+        subscriber = Subscriber(None, "s", [])
+        subscriber.received = [(f"p {n}", 2) for n in numbers]
+        return subscriber
+
+    def test_a_clean_history_passes(self):
+        for qos, received in ((2, (1, 2, 3)), (1, (1, 1, 2, 1, 2, 3))):
+            self.assertEqual(judge([self.publisher(qos, (1, 2, 3), 3)],
+                                   [self.subscriber(*received)]), [])
+        self.assertEqual(judge([self.publisher(2, (1,), 2)], [self.subscriber(1, 2)]), [],
+                         "an unacknowledged message may arrive")
+
+    def test_loss_repetition_disorder_and_invention_are_found(self):
+        for qos, acknowledged, sequence, received in (
+                (2, (1, 2, 3), 3, (1, 3)), (2, (1, 2), 2, (1, 2, 1)), (1, (1, 2), 2, (2, 1)),
+                (1, (1,), 1, (1, 2))):
+            self.assertEqual(len(judge([self.publisher(qos, acknowledged, sequence)],
+                                       [self.subscriber(*received)])), 1)
+
+    def test_members_of_a_group_are_judged_together(self):
+        publisher = self.publisher(2, (1, 2, 3), 3)
+        self.assertEqual(judge([publisher], [self.subscriber(3, 1), self.subscriber(2)]), [])
+        self.assertEqual(len(judge([publisher], [self.subscriber(3, 1), self.subscriber(2, 1)])), 1)
+
+
+class Parser(unittest.TestCase):
+    def test_unlawful_packets_of_a_server_are_refused(self):
+        topic = encode_string("t")
+        for data, version in (
+                (b"\x20\x03\x02\x00\x00", 5), (b"\x20\x02\x00\x06", 4), (b"\x21\x03\0\0\0", 5),
+                (b"\x20\x03\x00\x01\x00", 5), (b"\x10\x00", 5), (b"\x38\x04" + topic + b"\0", 5),
+                (b"\x36\x06" + topic + b"\0\1\0", 5), (b"\x32\x06" + topic + b"\0\0\0", 5),
+                (b"\x30\x05" + topic + b"\1\1", 5), (b"\x30\x07" + topic + b"\3\1\2\0", 5),
+                (wire.publish("a/#", b""), 5), (wire.publish(b"\xff", b""), 5),
+                (wire.publish("t", b"", props=encode_one("content_type", "x") * 2), 5),
+                (wire.publish("t", b"", props=encode_one("topic_alias", 0)), 5),
+                (wire.publish("", b""), 5), (wire.disconnect(version=4), 4),
+                (wire.disconnect(0, {"session_expiry": 1}), 5), (wire.disconnect(4), 5),
+                (b"\x40\x02\x00\x00", 4), (b"\x40\x03\x00\x01\x00", 4), (b"\x90\x03\0\1\3", 4),
+                (b"\x90\x02\0\1", 4), (b"\x60\x02\0\1", 4), (b"\xd0\x01\0", 5),
+                (b"\xb0\x03\0\1\0", 4), (b"\x40\x03\0\1\1", 5)):
+            with self.subTest(data=data, version=version):
+                self.assertRaises(WireError, wire.parse, data, version)
+
+    def test_lengths_longer_than_needed_are_refused(self):
+        self.assertRaises(WireError, wire.split, b"\xd0\x80\x00")
+        self.assertRaises(WireError, wire.split, b"\x30\xff\xff\xff\xff\x01")
+        self.assertEqual(wire.split(b"\xd0\x00\xd0"), (b"\xd0\x00", b"\xd0"))
+        self.assertEqual(wire.split(b"\x30\x85"), (None, b"\x30\x85"))
+
+
+class Workload(BrokerCase):
+    def test_without_crashes_the_workload_passes_its_own_checker(self):
+        base = self.topic()
+        publishers = [Publisher(self.broker, self.new_id(), f"{base}/{n}", 1 + n % 2,
+                                version=4 + n % 2, limit=40) for n in range(3)]
+        subscribers = [Subscriber(self.broker, self.new_id(), [base + "/#"], 4 + n)
+                       for n in range(2)]
+        for worker in subscribers:
+            worker.start()
+        for worker in subscribers:
+            self.assertTrue(worker.subscribed.wait(10))
+        for worker in publishers:
+            worker.start()
+        for worker in publishers:
+            worker.join(30)
+            self.assertEqual(len(worker.acknowledged), 40)
+        self.wait_for(lambda: all(len(s.received) >= 120 for s in subscribers), "all messages")
+        for worker in subscribers:
+            worker.stop()
+            worker.join(10)
+            self.assertIsNone(worker.failure)
+            self.assertEqual(judge(publishers, [worker]), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
