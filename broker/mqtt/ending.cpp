@@ -41,7 +41,9 @@ CloseKind kind_of(ReasonCode reason) {
 
 // A code that the packet may carry; what has no better name there is unspecified.
 ReasonCode allowed(PacketType type, ReasonCode reason) {
-    return mqtt::reason_allowed(type, mqtt::number(reason)) ? reason : ReasonCode::UnspecifiedError;
+    if (mqtt::reason_allowed(type, mqtt::number(reason))) return reason;
+    if (reason == ReasonCode::ServerShuttingDown) return ReasonCode::ServerUnavailable;
+    return ReasonCode::UnspecifiedError;
 }
 
 void add_texts(std::string& properties, std::string_view reason_string,

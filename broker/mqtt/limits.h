@@ -34,8 +34,13 @@ enum class QueueFull : uint8_t {
 struct ChannelLimits {
     uint32_t max_packet_size = 1 << 20;    // bytes of any packet after CONNECT
     uint32_t max_connect_size = 64 << 10;  // bytes of CONNECT
-    // Topics, client id, user properties, filters per packet, aliases a client may use.
-    mqtt::DecodeLimits decode;
+    // Topics, client id, user properties, filters per packet, aliases a client may use. Its check
+    // of the payload format ends the connection; `validate_payload_format` refuses the one message.
+    mqtt::DecodeLimits decode = [] {
+        mqtt::DecodeLimits limits;
+        limits.check_payload_format = false;
+        return limits;
+    }();
     mqtt::QoS max_qos = mqtt::QoS::ExactlyOnce;
     bool retain_available = true;
     bool wildcard_available = true;

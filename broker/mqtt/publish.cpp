@@ -21,7 +21,7 @@ constexpr uint32_t kExactlyOnceTicket = 0x80000000;
 bool payload_is_not_the_text_it_claims(const mqtt::PublishView& publish) {
     const mqtt::PropertyView properties(publish.forward);
     return properties.number(mqtt::PropertyId::PayloadFormatIndicator) == 1U &&
-           !mqtt::valid_utf8(publish.payload);
+           !mqtt::valid_utf8_payload(publish.payload);
 }
 
 }  // namespace
