@@ -23,7 +23,9 @@ class Conns final : public Feed {
         const Nanos begin = monotonic_now();
         const std::vector<DialPlan> plans = make_plans();
         Dialer dialer(loop_, *this,
-                      DialLimits{.timeout = options_.timeout, .failures_allowed = true});
+                      DialLimits{.timeout = options_.timeout,
+                                 .failures_allowed = true,
+                                 .connects_per_s = options_.connects_per_s});
         if (Failure failure = dialer.run(plans)) result.failure = *failure;
         const Nanos up = monotonic_now();
         const auto connect_cpu_us =

@@ -1,6 +1,7 @@
 #include "bench/load/exchange.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include <fmt/format.h>
 
@@ -111,7 +112,9 @@ std::vector<DialPlan> Exchange::plan_publishers() const {
 }
 
 Failure Exchange::dial(const std::vector<DialPlan>& plans, std::vector<Dialed>& dialed) {
-    Dialer dialer(loop_, *this, DialLimits{.timeout = options_.timeout});
+    Dialer dialer(
+        loop_, *this,
+        DialLimits{.timeout = options_.timeout, .connects_per_s = options_.connects_per_s});
     if (Failure failure = dialer.run(plans)) return failure;
     dialed = dialer.dialed();
     return std::nullopt;
@@ -155,9 +158,20 @@ void Exchange::run_for(Nanos duration) {
         loop_.turn(ready_.empty() || share_.rate_per_s > 0 ? std::min({end - now, kTurnMax, due})
                                                            : Nanos(0),
                    *this);
+        gather();
         now = monotonic_now();
         if (now >= next_stall_look_) look_for_stalls(now);
     }
+}
+
+// While nobody waits in epoll, the broker's writes wake nobody. Without this pause a broker that
+// writes each message by itself would be charged for waking this thread as often, which many
+// separate clients would not do to it either: they would be awake or asleep on other machines.
+void Exchange::gather() const {
+    if (options_.gather == Nanos(0)) return;
+    timespec pause{};
+    pause.tv_nsec = options_.gather.count();
+    nanosleep(&pause, nullptr);
 }
 
 void Exchange::begin_measuring() {
@@ -250,7 +264,10 @@ void Exchange::finish() {
         plan.filters.clear();
         plan.role = Role::bystander;
     }
-    Dialer dialer(loop_, *this, DialLimits{.timeout = options_.timeout, .failures_allowed = true});
+    Dialer dialer(loop_, *this,
+                  DialLimits{.timeout = options_.timeout,
+                             .failures_allowed = true,
+                             .connects_per_s = options_.connects_per_s});
     if (dialer.run(durable_)) return;
     for (const Dialed& dialed : dialer.dialed())
         leave(dialed.connection);

@@ -83,6 +83,7 @@ class Exchange final : public FrameSink {
     void publish(Publisher& publisher, std::uint32_t count, Nanos now);
     void publish_paced(Nanos now);
     [[nodiscard]] Nanos until_next_due(Nanos now) const;
+    void gather() const;
     void look_for_stalls(Nanos now);
     [[nodiscard]] bool settled() const;
     void count_missing();

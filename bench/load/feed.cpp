@@ -33,7 +33,9 @@ Failure Feed::connect_publisher() {
     std::vector<DialPlan> plans = {plan("p", 0)};
     plans[0].endpoint = &options_.publisher_host(0);
     plans[0].role = Role::publisher;
-    Dialer dialer(loop_, *this, DialLimits{.timeout = options_.timeout});
+    Dialer dialer(
+        loop_, *this,
+        DialLimits{.timeout = options_.timeout, .connects_per_s = options_.connects_per_s});
     if (Failure failure = dialer.run(plans)) return failure;
     const Dialed& up = dialer.dialed()[0];
     publisher_ = up.connection;

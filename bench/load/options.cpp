@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::uint32_t kPayloadBytesMax = 268'000'000;
 constexpr std::uint32_t kWindowMax = 65'000;
+// Loads with fewer messages on their way than this are about latency, and get no pause by default.
+constexpr std::uint64_t kGatherOutstandingMin = 64;
+constexpr std::uint32_t kGatherMicros = 50;
 
 const std::map<std::string, Mode> kModes = {
     {"pairs", Mode::pairs},       {"fanin", Mode::fanin}, {"fanout", Mode::fanout},
@@ -31,6 +34,7 @@ struct Typed {
     std::optional<std::uint32_t> subscribers;
     std::optional<std::uint32_t> window;
     std::optional<std::uint32_t> end_to_end;
+    std::optional<std::uint32_t> gather;
     double seconds = 3;
     double warmup = 1;
     double hold = 2;
@@ -100,6 +104,9 @@ void declare_load(CLI::App& app, Typed& typed, Options& options) {
         ->check(CLI::Range(0U, kWindowMax));
     app.add_option("--rate", options.rate_per_s,
                    "Messages a second of all publishers; 0: no limit");
+    app.add_option("--gather", typed.gather,
+                   "Microseconds to let packets gather between reads, without --rate; 0: none (50)")
+        ->check(CLI::Range(0U, 100'000U));
     app.add_option("--messages", options.messages,
                    "sessions: messages for each while it is away (10)")
         ->check(CLI::Range(1U, 10'000'000U));
@@ -124,6 +131,7 @@ void declare_rest(CLI::App& app, Typed& typed, Options& options) {
     app.add_option("--drain", typed.drain, "Seconds of silence that end the draining (2)")
         ->check(CLI::Range(0.1, 3600.0));
     app.add_option("--keepalive", options.keep_alive_s, "Keep Alive in seconds; 0: none (60)");
+    app.add_option("--connect-rate", options.connects_per_s, "Connections a second; 0: no limit");
     app.add_option("--threads", options.threads, "Threads; more than one in pairs only (1)")
         ->check(CLI::Range(1U, 64U));
     app.add_option("--username", options.username, "User Name of every client");
@@ -175,6 +183,11 @@ Failure fill_in(const Typed& typed, Options& options) {
     const std::uint32_t proportion = defaults.end_to_end / std::max(defaults.window, 1U);
     const std::uint32_t end_to_end = std::min(options.window * proportion, kWindowMax);
     options.end_to_end = typed.end_to_end.value_or(options.qos == 0 ? options.window : end_to_end);
+    const std::uint64_t outstanding =
+        static_cast<std::uint64_t>(options.publishers) * options.window;
+    const std::uint32_t gather = outstanding < kGatherOutstandingMin ? 0 : kGatherMicros;
+    options.gather = std::chrono::microseconds(typed.gather.value_or(gather));
+    if (options.rate_per_s > 0) options.gather = Nanos(0);
     if (options.messages == 0) options.messages = 10;
     options.filter_kind = typed.filter_kind == "exact" ? FilterKind::exact : FilterKind::wildcard;
     options.measured = from_seconds(typed.seconds);

@@ -37,11 +37,13 @@ struct Options {
     Nanos hold{0};
     Nanos timeout{0};
     Nanos drain{0};            // draining ends when nothing has arrived for so long
+    Nanos gather{0};           // pause between turns of a run without --rate
     std::uint32_t window = 0;  // unacknowledged messages of a publisher (QoS 0: as `end_to_end`)
     std::uint32_t end_to_end = 0;  // not yet received by everybody, of a publisher; 0: no limit
     std::uint64_t rate_per_s = 0;  // of all publishers together; 0: as fast as the windows allow
-    std::uint32_t messages = 0;    // sessions: for each session
-    std::uint32_t filters = 0;     // other subscriptions
+    std::uint64_t connects_per_s = 0;  // 0: as fast as the broker answers
+    std::uint32_t messages = 0;        // sessions: for each session
+    std::uint32_t filters = 0;         // other subscriptions
     std::uint32_t filters_per_client = 1000;
     FilterKind filter_kind = FilterKind::exact;
     std::uint16_t keep_alive_s = 60;

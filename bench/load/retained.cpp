@@ -64,7 +64,9 @@ class Retained final : public Feed {
         const Nanos own = own_cpu();
         const Nanos begin = monotonic_now();
         last_message_ = begin;
-        Dialer dialer(loop_, *this, DialLimits{.timeout = options_.timeout});
+        Dialer dialer(
+            loop_, *this,
+            DialLimits{.timeout = options_.timeout, .connects_per_s = options_.connects_per_s});
         if (Failure failure = dialer.run(plans)) return failure;
         wait_until([this, owed] { return distinct_ == owed; });
         result.measured_s = std::chrono::duration<double>(last_message_ - begin).count();

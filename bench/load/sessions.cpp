@@ -38,7 +38,9 @@ class Sessions final : public Feed {
 
     Failure run_steps(Result& result) {
         result.broker_rss_before = probe_.rss_bytes();
-        Dialer first(loop_, *this, DialLimits{.timeout = options_.timeout});
+        Dialer first(
+            loop_, *this,
+            DialLimits{.timeout = options_.timeout, .connects_per_s = options_.connects_per_s});
         if (Failure failure = first.run(plans_)) return failure;
         for (const Dialed& dialed : first.dialed())
             disconnect(*dialed.connection, false);
@@ -73,7 +75,9 @@ class Sessions final : public Feed {
         const Nanos own = own_cpu();
         const Nanos begin = monotonic_now();
         last_message_ = begin;
-        Dialer again(loop_, *this, DialLimits{.timeout = options_.timeout});
+        Dialer again(
+            loop_, *this,
+            DialLimits{.timeout = options_.timeout, .connects_per_s = options_.connects_per_s});
         if (Failure failure = again.run(plans_)) return failure;
         for (const Dialed& dialed : again.dialed()) {
             if (dialed.connack.session_present) continue;
@@ -103,7 +107,9 @@ class Sessions final : public Feed {
         for (DialPlan& plan : plans_)
             plan.fields.clean = true;
         Dialer last(loop_, *this,
-                    DialLimits{.timeout = options_.timeout, .failures_allowed = true});
+                    DialLimits{.timeout = options_.timeout,
+                               .failures_allowed = true,
+                               .connects_per_s = options_.connects_per_s});
         if (last.run(plans_)) return;
         for (const Dialed& dialed : last.dialed()) {
             if (dialed.connection != nullptr) disconnect(*dialed.connection, true);

@@ -21,10 +21,10 @@ Failure Dialer::run(std::span<const DialPlan> plans) {
     filters_sent_.assign(plans.size(), 0);
     filters_granted_.assign(plans.size(), 0);
     started_ = finished_ = failed_ = 0;
-    last_progress_ = monotonic_now();
+    begin_ = last_progress_ = monotonic_now();
     while (finished_ < plans_.size()) {
         start_more();
-        loop_.turn(std::chrono::milliseconds(100), *this);
+        loop_.turn(std::chrono::milliseconds(limits_.connects_per_s > 0 ? 1 : 100), *this);
         if (failed_ > 0 && !limits_.failures_allowed) return first_failure_;
         if (monotonic_now() - last_progress_ <= limits_.timeout) continue;
         const std::size_t left = plans_.size() - finished_;
@@ -46,8 +46,15 @@ void Dialer::abandon() {
     }
 }
 
+bool Dialer::too_fast() const {
+    if (limits_.connects_per_s == 0) return false;
+    const double elapsed_s = std::chrono::duration<double>(monotonic_now() - begin_).count();
+    return static_cast<double>(started_) > elapsed_s * static_cast<double>(limits_.connects_per_s);
+}
+
 void Dialer::start_more() {
-    while (started_ < plans_.size() && started_ - finished_ < limits_.in_progress_max) {
+    while (started_ < plans_.size() && started_ - finished_ < limits_.in_progress_max &&
+           !too_fast()) {
         const auto slot = static_cast<std::uint32_t>(started_++);
         const DialPlan& plan = plans_[slot];
         std::string error;

@@ -35,6 +35,7 @@ struct DialLimits {
     unsigned in_progress_max = 128;
     Nanos timeout = std::chrono::seconds(10);
     bool failures_allowed = false;
+    std::uint64_t connects_per_s = 0;  // 0: as fast as they are answered
 };
 
 class Dialer final : public FrameSink {
@@ -57,6 +58,7 @@ class Dialer final : public FrameSink {
 
   private:
     void start_more();
+    [[nodiscard]] bool too_fast() const;
     void take_connack(Connection& connection, const Frame& frame);
     void take_suback(Connection& connection, const Frame& frame);
     // The next SUBSCRIBE, or done.
@@ -76,6 +78,7 @@ class Dialer final : public FrameSink {
     std::size_t started_ = 0;
     std::size_t finished_ = 0;
     std::size_t failed_ = 0;
+    Nanos begin_{0};
     Nanos last_progress_{0};
     std::string first_failure_;
 };
