@@ -1,3 +1,5 @@
+#include <array>
+
 #include <fmt/format.h>
 
 #include "broker/config/option_list.h"
@@ -103,18 +105,38 @@ bytes; rates `100/s`, `10/min`, `off`. "Changes with" says when a new value take
 SIGHUP, at the next start, or only when the data directory is made.
 )";
 
-constexpr std::string_view kListenerKeys = R"(
-Keys of a listener:
+struct ListenerKey {
+    std::string_view key;
+    std::string_view type;
+    std::string_view default_value;
+    std::string_view text;
+};
 
-| key | type | default | meaning |
-|---|---|---|---|
-| `url` | text | required | `tcp://host:port`, `tls://host:port`, `ws://host:port/path`, `wss://host:port/path`, `unix:///path`; IPv6 hosts in brackets; port 0 lets the system choose; the path of WebSocket is `/mqtt` if not given |
-| `tls.cert`, `tls.key` | file name | | certificate with its chain and its key, PEM; required for `tls` and `wss` |
-| `tls.ca` | file name | | authority that signs client certificates, PEM |
-| `tls.verify_client` | `none`, `optional`, `require` | `none` | whether clients show a certificate; needs `tls.ca` |
-| `proxy_protocol` | true or false | false | every connection begins with a PROXY protocol header (version 1 or 2) |
-| `max_connections` | count | 100000 | connections of this listener; further ones are closed |
-)";
+constexpr std::array<ListenerKey, 6> kListenerKeys = {{
+    {"`url`", "text", "required",
+     "`tcp://host:port`, `tls://host:port`, `ws://host:port/path`, `wss://host:port/path`, "
+     "`unix:///path`; IPv6 hosts in brackets; port 0 lets the system choose; the path of WebSocket "
+     "is `/mqtt` if not given"},
+    {"`tls.cert`, `tls.key`", "file name", "",
+     "certificate with its chain and its key, PEM; required for `tls` and `wss`"},
+    {"`tls.ca`", "file name", "", "authority that signs client certificates, PEM"},
+    {"`tls.verify_client`", "`none`, `optional`, `require`", "`none`",
+     "whether clients show a certificate; needs `tls.ca`"},
+    {"`proxy_protocol`", "true or false", "false",
+     "every connection begins with a PROXY protocol header (version 1 or 2)"},
+    {"`max_connections`", "count", "100000",
+     "connections of this listener; further ones are closed"},
+}};
+
+std::string listener_keys_text() {
+    std::string out =
+        "\nKeys of a listener:\n\n| key | type | default | meaning |\n|---|---|---|---|\n";
+    for (const ListenerKey& row : kListenerKeys) {
+        out +=
+            fmt::format("| {} | {} | {} | {} |\n", row.key, row.type, row.default_value, row.text);
+    }
+    return out;
+}
 
 }  // namespace
 
@@ -180,7 +202,7 @@ std::string reference_page() {
         out += fmt::format("| `{}` | {} | `{}` | {} | {} | {} |\n", row.path, type_text(row),
                            value_text(row, defaults), range_text(row), change_text(row.change),
                            row.text);
-        if (here == "listeners") out += kListenerKeys;
+        if (here == "listeners") out += listener_keys_text();
     }
     return out;
 }

@@ -12,7 +12,8 @@
 
 // clang-format off
 #define QUORATE_LABEL_NONE(VALUE) VALUE(Only, "")
-#define QUORATE_LABEL_PROTOCOL(VALUE) VALUE(Mqtt31, "3.1") VALUE(Mqtt311, "3.1.1") VALUE(Mqtt5, "5.0")
+#define QUORATE_LABEL_PROTOCOL(VALUE) \
+    VALUE(Mqtt31, "3.1") VALUE(Mqtt311, "3.1.1") VALUE(Mqtt5, "5.0")
 #define QUORATE_LABEL_TRANSPORT(VALUE) \
     VALUE(Tcp, "tcp") VALUE(Tls, "tls") VALUE(WebSocket, "ws") VALUE(SecureWebSocket, "wss") \
     VALUE(Unix, "unix")
