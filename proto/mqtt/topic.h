@@ -18,7 +18,7 @@ struct TopicLimits {
 };
 
 // At least one character, at most 65,535 bytes, UTF-8 without U+0000, no `+` or `#`.
-// [MQTT-4.7.1-1] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3]
+// [MQTT-4.7.0-1] [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3]
 [[nodiscard]] bool valid_topic_name(std::string_view topic);
 
 // As above, but `#` may be the whole last level and `+` any whole level. Knows nothing of `$share`:
