@@ -27,8 +27,9 @@ struct LogRequest {
 class LogSink {
   public:
     virtual ~LogSink() = default;
-    // Never blocks and never refuses: a worker has at most `kLogRequestsInFlight` requests under
-    // way, which is what bounds the queue. Requires: that bound.
+    // Never blocks and never refuses: a worker proposes nothing new while `kLogRequestsInFlight` of
+    // its requests are under way, and what a leader sends is bounded by Raft's window. That bounds
+    // the queue.
     virtual void submit(LogRequest request) = 0;
 };
 

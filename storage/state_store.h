@@ -57,6 +57,18 @@ class StateBatch {
     // Forgets the changes and keeps the prefix.
     void clear();
 
+    // A place to go back to when what follows turns out not to be wanted.
+    struct Mark {
+        std::size_t bytes = 0;
+        std::size_t count = 0;
+    };
+    [[nodiscard]] Mark mark() const { return Mark{buffer_.size(), count_}; }
+    // Requires: a mark of this batch, not cleared since.
+    void rollback(Mark mark) {
+        buffer_.resize(mark.bytes);
+        count_ = mark.count;
+    }
+
     // Calls `visit(const StateChange&)` in order. The views die with the batch or its next change.
     template <typename Visit>
     void for_each(Visit&& visit) const {

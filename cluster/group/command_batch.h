@@ -25,12 +25,15 @@ class CommandBatch {
     [[nodiscard]] bool empty() const { return count_ == 0; }
     [[nodiscard]] uint32_t count() const { return count_; }
     [[nodiscard]] std::size_t bytes() const { return buffer_.size(); }
+    // Of the commands alone, as they were added.
+    [[nodiscard]] std::size_t command_bytes() const { return command_bytes_; }
     // The entry's data; the batch is empty afterwards and keeps its memory.
     [[nodiscard]] SharedBytes seal(ClusterTime time);
 
   private:
     std::string buffer_;
     uint32_t count_ = 0;
+    std::size_t command_bytes_ = 0;
 };
 
 // Reads an entry's data. Views point into it. *Errors*: `finished()` is false after the last
@@ -43,6 +46,7 @@ class CommandReader {
     [[nodiscard]] uint32_t count() const { return count_; }
     // The next command; nothing at the end or at damage.
     [[nodiscard]] std::optional<std::string_view> next();
+    [[nodiscard]] bool failed() const { return reader_.failed(); }
     [[nodiscard]] bool finished() const { return left_ == 0 && reader_.finished(); }
 
   private:

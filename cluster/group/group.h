@@ -75,6 +75,8 @@ class Group {
     [[nodiscard]] static Result<std::unique_ptr<Group>> open(const GroupOptions& options,
                                                              const GroupContext& context,
                                                              StateMachine& machine);
+    // For `open`.
+    Group(const GroupOptions& options, const GroupContext& context, StateMachine& machine);
     ~Group();
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
@@ -89,10 +91,11 @@ class Group {
     [[nodiscard]] GroupId id() const { return options_.id; }
     // Leads, and its own first entry of the term is applied.
     [[nodiscard]] bool leading() const { return leading_; }
-    [[nodiscard]] Term term() const { return raft_->term(); }
+    // 0 for a group that is not Sound.
+    [[nodiscard]] Term term() const;
     // 0 when unknown.
-    [[nodiscard]] ReplicaId leader() const { return raft_->leader(); }
-    [[nodiscard]] LogIndex applied() const { return applied_; }
+    [[nodiscard]] ReplicaId leader() const;
+    [[nodiscard]] LogIndex applied() const { return applied_.index; }
     // The time of the last applied entry; a leader's clock runs ahead of it (what reads compare
     // expiry with), everybody else's stands still.
     [[nodiscard]] ClusterTime time() const;
@@ -101,6 +104,10 @@ class Group {
     [[nodiscard]] std::size_t in_flight_bytes() const { return in_flight_bytes_; }
 
     void step(const raft::Message& message);
+    // Stands for election without waiting for the timeout.
+    void campaign();
+    // Replicas whose next entry was cut from this leader's log: only a snapshot helps them.
+    [[nodiscard]] const std::vector<ReplicaId>& lacking() const { return lacking_; }
 
     [[nodiscard]] GroupHealth health() const { return health_.load(std::memory_order_acquire); }
     [[nodiscard]] const std::string& failure() const { return failure_; }  // worker's thread
@@ -116,33 +123,42 @@ class Group {
     friend class GroupRunner;
     class Reader;
 
-    Group(const GroupOptions& options, const GroupContext& context, StateMachine& machine);
-    [[nodiscard]] Status recover();
-    [[nodiscard]] Result<bool> read_applied(const storage::GroupLog& log);
-    void fail(GroupHealth health, const Error& error);
+    struct AppliedRecord;
 
-    // For the runner, once per turn and group.
+    [[nodiscard]] Status recover();
+    [[nodiscard]] Status recover_from(const storage::GroupLog& log);
+    [[nodiscard]] Result<AppliedRecord> read_applied() const;
+    void write_applied(storage::StateBatch& batch) const;
+    void fail(GroupHealth health, const std::string& why);
+
+    // The rest is the runner's: once per turn and group.
+    void set_touched(std::vector<Group*>* touched) { touched_list_ = touched; }
+    void touch();
     void tick();
-    [[nodiscard]] bool wants_turn() const;
     [[nodiscard]] bool needs_ticks() const;
-    // Seals the gathered commands (unless `hold`), takes Ready: fills `batch`, keeps what waits.
-    // True when something must be written.
+    // Seals the gathered commands (unless `hold`) and takes Ready: fills `batch`, sends, keeps what
+    // waits for the disk. True when `batch` now holds a write of this group.
     bool collect(storage::LogBatch& batch, bool hold);
+    [[nodiscard]] bool has_pending() const { return !pending_.empty() || !sealed_.empty(); }
+    // The oldest write of this group is durable.
     void persisted();
-    // Applies what is committed and durable. True when the batch changed.
-    bool apply_committed(storage::StateBatch& batch);
-    // The batch was written: callbacks.
+    [[nodiscard]] bool has_committed() const { return !committed_.empty(); }
+    // Applies what is committed and durable, as changes in `batch`.
+    void apply_committed(storage::StateBatch& batch);
+    // The batch was written.
     void after_apply();
-    // A flush that began after `synced` was read is on disk: cut the log.
+    // A flush that began after `synced` was read is on disk: cuts the log below it.
     void cut(LogIndex synced, storage::LogBatch& batch);
 
     void seal_pending();
     void send(std::vector<raft::Message>& messages);
     void update_role();
+    void drop_proposals();
+    void count_log_bytes(const std::vector<raft::Entry>& entries);
+    [[nodiscard]] Status apply_entry(const raft::Entry& entry, storage::StateBatch& batch);
 
     struct InFlight {
         LogIndex index;
-        Term term;
         std::size_t bytes = 0;
         uint32_t commands = 0;
     };
@@ -151,14 +167,21 @@ class Group {
         std::vector<raft::Message> messages;
     };
 
+    struct LogSpan {
+        LogIndex last;
+        uint64_t bytes = 0;
+    };
+
     const GroupOptions options_;
     const GroupContext context_;
     StateMachine& machine_;
+    storage::GroupMeta meta_;
+    bool meta_unwritten_ = false;
     std::unique_ptr<storage::StateView> state_;
     std::unique_ptr<Reader> reader_;
-    std::unique_ptr<raft::RaftNode> raft_;
-    std::string prefix_;
-    storage::GroupMeta meta_;
+    std::unique_ptr<raft::RaftNode> raft_;  // null: not Sound since the start
+    std::vector<Group*>* touched_list_ = nullptr;
+    bool touched_ = false;
 
     CommandBatch pending_;
     std::deque<CommandBatch> sealed_;  // full ones of this turn
@@ -167,16 +190,17 @@ class Group {
     std::size_t in_flight_commands_ = 0;
     std::deque<Waiting> waiting_;         // for the disk
     std::vector<raft::Entry> committed_;  // of this turn
+    std::vector<ReplicaId> lacking_;
 
     bool leading_ = false;
     Term led_term_;
-    LogIndex applied_;
-    Term applied_term_;
+    EntryId applied_;
     ClusterTime time_;                       // of the last applied entry
-    ClusterTime lead_time_;                  // of the last stamp, while leading
-    std::chrono::nanoseconds lead_since_{};  // when lead_time_ was taken as the base
-    ClusterTime lead_base_;
-    bool applied_in_turn_ = false;
+    ClusterTime lead_stamp_;                 // the last one given, while leading
+    ClusterTime lead_base_;                  // of the state when leading began,
+    std::chrono::nanoseconds lead_since_{};  // and when that was
+    std::size_t commands_applied_ = 0;       // in this turn
+    std::deque<LogSpan> log_spans_;          // of the log, coarse
 
     std::string failure_;
     std::atomic<GroupHealth> health_{GroupHealth::Sound};

@@ -36,6 +36,8 @@ struct GroupHostOptions {
     const Log* log = nullptr;      // null: silent
     MessageSink* messages = nullptr;
     storage::DiskWatch::Probe disk_probe;  // empty: the volume of the data directory
+    // The disk failed in a way that nothing may follow. From any thread. Default: fatal.
+    std::function<void(const Error&)> on_failure;
 };
 
 // What is known of the log after a start, for readiness and for the operator.
@@ -51,6 +53,8 @@ struct GroupReport {
 class GroupHost {
   public:
     [[nodiscard]] static Result<std::unique_ptr<GroupHost>> open(GroupHostOptions options);
+    class Impl;
+    explicit GroupHost(std::unique_ptr<Impl> impl);  // for `open`
     // Stops, if running.
     ~GroupHost();
     GroupHost(const GroupHost&) = delete;
@@ -82,8 +86,6 @@ class GroupHost {
     [[nodiscard]] Status flush_now();
 
   private:
-    class Impl;
-    explicit GroupHost(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
 

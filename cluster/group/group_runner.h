@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cluster/group/group.h"
@@ -24,6 +25,7 @@ namespace quorate::cluster {
 
 struct TurnFigures {
     std::size_t groups_written = 0;
+    std::size_t entries_written = 0;
     std::size_t entries_applied = 0;
     std::size_t commands_applied = 0;
     std::chrono::nanoseconds apply{};
@@ -70,14 +72,17 @@ class GroupRunner {
   private:
     void run_ticks();
     void write_log();
+    [[nodiscard]] bool any_needs_ticks() const;
     void apply();
 
     GroupContext context_;
     storage::LogSink& sink_;
     GroupRunnerOptions options_;
     std::map<GroupId, std::unique_ptr<Group>> groups_;
-    std::vector<Group*> ticking_;
-    std::chrono::nanoseconds last_tick_{};
+    std::chrono::nanoseconds next_tick_{};
+    std::vector<Group*> touched_;               // to be looked at in the next turn
+    std::vector<Group*> turn_;                  // of this turn
+    std::vector<Group*> held_;                  // with commands that wait until the disk is done
     std::map<GroupId, LogIndex> cuts_;          // synced, to be cut in the next turn
     std::deque<std::vector<Group*>> requests_;  // under way: whose appends they carry
     storage::StateBatch state_batch_;

@@ -1,0 +1,251 @@
+#include "cluster/group/group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/group/group_reader.h"
+#include "proto/base/assert.h"
+
+namespace quorate::cluster {
+
+Status Group::propose(std::string_view command, Growth growth) {
+    if (health() != GroupHealth::Sound) {
+        return Error{ErrorCode::Unavailable, "this replica of the group is out of service"};
+    }
+    if (!leading_) return Error{ErrorCode::NotLeader, "this replica does not lead the group"};
+    const bool over = in_flight_bytes_ + command.size() > options_.in_flight_bytes_max ||
+                      in_flight_commands_ >= options_.in_flight_commands_max;
+    // A single command larger than the limit must pass at some time: when it is alone.
+    if (over && in_flight_commands_ > 0) {
+        return Error{ErrorCode::LimitExceeded, "too much is proposed and not yet applied"};
+    }
+    if (context_.disk != nullptr) {
+        const storage::DiskState disk = context_.disk->state(context_.clock.now());
+        if (disk == storage::DiskState::Stop ||
+            (disk == storage::DiskState::Full && growth == Growth::Grows)) {
+            return Error{ErrorCode::LimitExceeded, "the disk is full"};
+        }
+    }
+    if (!pending_.empty() && pending_.bytes() + command.size() > options_.entry_bytes) {
+        sealed_.push_back(std::exchange(pending_, CommandBatch()));
+    }
+    pending_.add(command);
+    in_flight_bytes_ += command.size();
+    ++in_flight_commands_;
+    touch();
+    return {};
+}
+
+Term Group::term() const {
+    return raft_ ? raft_->term() : Term(0);
+}
+
+ReplicaId Group::leader() const {
+    return raft_ ? raft_->leader() : ReplicaId(0);
+}
+
+ClusterTime Group::time() const {
+    if (!leading_) return time_;
+    const auto led =
+        std::chrono::duration_cast<std::chrono::milliseconds>(context_.clock.now() - lead_since_);
+    const ClusterTime now(lead_base_.value() +
+                          static_cast<uint64_t>(std::max<int64_t>(led.count(), 0)));
+    return std::max(now, lead_stamp_);
+}
+
+void Group::step(const raft::Message& message) {
+    if (health() != GroupHealth::Sound) return;
+    raft_->step(message);
+    touch();
+}
+
+void Group::campaign() {
+    if (health() != GroupHealth::Sound) return;
+    raft_->campaign();
+    touch();
+}
+
+void Group::touch() {
+    if (touched_ || touched_list_ == nullptr) return;
+    touched_ = true;
+    touched_list_->push_back(this);
+}
+
+void Group::tick() {
+    if (health() != GroupHealth::Sound) return;
+    raft_->tick();
+    if (raft_->has_ready()) touch();
+}
+
+bool Group::needs_ticks() const {
+    return health() == GroupHealth::Sound && raft_->needs_ticks();
+}
+
+void Group::fail(GroupHealth health, const std::string& why) {
+    failure_ = why;
+    health_.store(health, std::memory_order_release);
+    committed_.clear();
+    drop_proposals();
+    if (std::exchange(leading_, false)) machine_.on_follower(led_term_);
+}
+
+bool Group::collect(storage::LogBatch& batch, bool hold) {
+    touched_ = false;
+    if (health() != GroupHealth::Sound) return false;
+    update_role();
+    if (leading_ && !hold) seal_pending();
+    Result<raft::Ready> taken = raft_->ready();
+    if (!taken) {
+        fail(GroupHealth::Failed, taken.error().message);
+        return false;
+    }
+    raft::Ready& ready = *taken;
+    send(ready.messages);
+    committed_ = std::move(ready.committed);
+    lacking_ = std::move(ready.lacking);
+    if (ready.persist.value() == 0) return false;
+    if (std::exchange(meta_unwritten_, false)) batch.meta(options_.id, meta_);
+    if (ready.truncate_from) batch.truncate(options_.id, *ready.truncate_from);
+    for (const raft::Entry& entry : ready.entries) {
+        batch.append(options_.id, entry.id, static_cast<uint8_t>(entry.kind), entry.data);
+    }
+    if (ready.hard_state) {
+        const raft::HardState& state = *ready.hard_state;
+        batch.hard_state(options_.id,
+                         storage::HardState{state.term, state.voted_for, state.commit});
+    }
+    count_log_bytes(ready.entries);
+    waiting_.push_back(Waiting{ready.persist, std::move(ready.messages_after)});
+    return true;
+}
+
+void Group::seal_pending() {
+    if (!pending_.empty()) sealed_.push_back(std::exchange(pending_, CommandBatch()));
+    while (!sealed_.empty()) {
+        CommandBatch& commands = sealed_.front();
+        lead_stamp_ = time();
+        const uint32_t count = commands.count();
+        const std::size_t bytes = commands.command_bytes();
+        const Result<EntryId> id = raft_->propose(commands.seal(lead_stamp_));
+        ASSERT(id.ok(), "a leader refused a proposal");
+        in_flight_.push_back(InFlight{id->index, bytes, count});
+        sealed_.pop_front();
+    }
+}
+
+void Group::send(std::vector<raft::Message>& messages) {
+    for (raft::Message& message : messages) {
+        ASSERT(context_.messages != nullptr, "a lone voter has nobody to write to");
+        context_.messages->send(options_.id, std::move(message));
+    }
+    messages.clear();
+}
+
+void Group::persisted() {
+    ASSERT(!waiting_.empty(), "a write completed that nobody waits for");
+    Waiting done = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (health() != GroupHealth::Sound) return;
+    send(done.messages);
+    raft_->persisted(done.number);
+    touch();
+}
+
+Status Group::apply_entry(const raft::Entry& entry, storage::StateBatch& batch) {
+    if (entry.kind == raft::EntryKind::Empty) return {};
+    CommandReader commands(entry.data.text());
+    if (commands.failed()) return Error{ErrorCode::Corrupt, "an entry that holds no commands"};
+    const ClusterTime time = std::max(time_, commands.time());
+    const Status applied = machine_.apply(CommandEntry{entry.id, time, commands}, batch);
+    if (!applied) return applied;
+    time_ = time;
+    commands_applied_ += commands.count();
+    return {};
+}
+
+void Group::apply_committed(storage::StateBatch& batch) {
+    batch.set_prefix(state_->prefix());
+    for (const raft::Entry& entry : committed_) {
+        ASSERT(entry.id.index == applied_.index.next(), "an entry applied out of order");
+        const storage::StateBatch::Mark mark = batch.mark();
+        const Status applied = apply_entry(entry, batch);
+        if (!applied) {
+            batch.rollback(mark);
+            fail(GroupHealth::Failed, "entry " + std::to_string(entry.id.index.value()) + ": " +
+                                          applied.error().message);
+            break;
+        }
+        applied_ = entry.id;
+    }
+    committed_.clear();
+    write_applied(batch);
+}
+
+void Group::after_apply() {
+    state_written_.store(applied_.index.value(), std::memory_order_release);
+    while (!in_flight_.empty() && in_flight_.front().index <= applied_.index) {
+        in_flight_bytes_ -= in_flight_.front().bytes;
+        in_flight_commands_ -= in_flight_.front().commands;
+        in_flight_.pop_front();
+    }
+    if (health() != GroupHealth::Sound) return;
+    raft_->applied(applied_.index);
+    machine_.applied(applied_.index);
+    update_role();
+    if (raft_->has_ready()) touch();
+}
+
+void Group::update_role() {
+    const bool leader = raft_->role() == raft::Role::Leader;
+    if (leading_ && (!leader || raft_->term() != led_term_)) {
+        leading_ = false;
+        drop_proposals();
+        machine_.on_follower(led_term_);
+    }
+    if (!leading_ && leader && applied_.index >= raft_->term_start()) {
+        leading_ = true;
+        led_term_ = raft_->term();
+        lead_base_ = time_;
+        lead_stamp_ = time_;
+        lead_since_ = context_.clock.now();
+        machine_.on_leader(led_term_);
+    }
+}
+
+void Group::drop_proposals() {
+    pending_ = CommandBatch();
+    sealed_.clear();
+    in_flight_.clear();
+    in_flight_bytes_ = 0;
+    in_flight_commands_ = 0;
+}
+
+void Group::count_log_bytes(const std::vector<raft::Entry>& entries) {
+    constexpr uint64_t kSpanBytes = uint64_t{1} << 20;
+    uint64_t bytes = 0;
+    for (const raft::Entry& entry : entries) {
+        bytes += entry.data.size();
+    }
+    if (entries.empty()) return;
+    if (log_spans_.empty() || log_spans_.back().bytes >= kSpanBytes) {
+        log_spans_.push_back(LogSpan{});
+    }
+    log_spans_.back().last = entries.back().id.index;
+    log_spans_.back().bytes += bytes;
+    log_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+void Group::cut(LogIndex synced, storage::LogBatch& batch) {
+    if (health() != GroupHealth::Sound) return;
+    const LogIndex limit = std::min(synced, raft_->cut_limit());
+    if (limit <= raft_->log().base().index) return;
+    const EntryId base{limit, *raft_->log().term_at(limit)};
+    batch.cut(options_.id, base);
+    raft_->cut(base);
+    while (!log_spans_.empty() && log_spans_.front().last <= limit) {
+        log_bytes_.fetch_sub(log_spans_.front().bytes, std::memory_order_relaxed);
+        log_spans_.pop_front();
+    }
+}
+
+}  // namespace quorate::cluster
