@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# The first promise of the README from nothing: in a bare Debian 12 root with only git, a clone of
+# this repository runs deploy/quickstart.sh --detach; then a message is published and received
+# inside, the broker is stopped, and a second quickstart has nothing left to install.
+#
+# Run it by `tests/run.sh clean-root`. Needs root, debootstrap and a Debian mirror (the one of this
+# machine's apt sources, or CLEAN_ROOT_MIRROR), about 3 GB in CLEAN_ROOT_DIR (default /var/tmp) and
+# up to half an hour. Exit codes: 0 proven, 1 not, 77 cannot run here.
+set -euo pipefail
+project=$(cd "$(dirname "$0")/../.." && pwd)
+suite=${CLEAN_ROOT_SUITE:-bookworm}
+
+skip() { printf 'skipped: %s\n' "$*"; exit 77; }
+say() { printf '%s %s\n' "$(date +%T)" "$*"; }
+
+[ "$(id -u)" -eq 0 ] || skip "needs root"
+command -v debootstrap >/dev/null || skip "needs debootstrap"
+git -C "$project" rev-parse HEAD >/dev/null || skip "needs a git repository"
+
+mirror_of_apt() {
+    grep -rhoE 'https?://[^ ]*/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d \
+        2>/dev/null | head -n 1 | tr -d ' '
+}
+mirror=${CLEAN_ROOT_MIRROR:-$(mirror_of_apt || true)}
+mirror=${mirror:-http://deb.debian.org/debian}
+
+root=$(mktemp -d "${CLEAN_ROOT_DIR:-/var/tmp}/quorate-clean-root.XXXXXX")
+broker_pid=
+cleanup() {
+    if [ -n "$broker_pid" ]; then kill -KILL "$broker_pid" 2>/dev/null || true; fi
+    umount "$root/proc" 2>/dev/null || true
+    rm -rf --one-file-system "$root"
+}
+trap cleanup EXIT
+
+say "debootstrap $suite from $mirror"
+debootstrap --variant=minbase --include=git,ca-certificates "$suite" "$root" "$mirror" \
+    >"$root.log" 2>&1 || { tail -n 5 "$root.log"; rm -f "$root.log"; skip "debootstrap failed"; }
+rm -f "$root.log"
+mount -t proc proc "$root/proc" || skip "cannot mount /proc in a new root"
+
+say "clone of $(git -C "$project" rev-parse --short HEAD)"
+git clone --quiet --no-hardlinks "file://$project" "$root/srv/quorate"
+
+free_port() {
+    local port
+    for port in $(shuf -i 20000-32000 -n 50); do
+        if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            printf '%s\n' "$port"
+            return
+        fi
+    done
+    return 1
+}
+mqtt_port=$(free_port)
+inside() {
+    chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+        QUICKSTART_MQTT_PORT="$mqtt_port" QUICKSTART_WS_PORT="$(free_port)" \
+        QUICKSTART_METRICS_PORT="$(free_port)" \
+        bash -c 'cd /srv/quorate && "$@"' inside "$@"
+}
+
+say "quickstart in the bare root"
+broker_pid=$(inside ./deploy/quickstart.sh --detach | tail -n 1)
+[[ $broker_pid =~ ^[0-9]+$ ]] || { say "expected a pid, got '$broker_pid'"; exit 1; }
+
+say "publish and receive"
+inside mosquitto_pub -p "$mqtt_port" -q 1 -r -t clean/root -m "from nothing"
+received=$(inside mosquitto_sub -p "$mqtt_port" -q 1 -C 1 -W 20 -t 'clean/#')
+[ "$received" = "from nothing" ] || { say "expected 'from nothing', got '$received'"; exit 1; }
+
+say "stop"
+kill -TERM "$broker_pid"
+for _ in $(seq 300); do
+    kill -0 "$broker_pid" 2>/dev/null || break
+    sleep 0.1
+done
+if kill -0 "$broker_pid" 2>/dev/null; then say "the broker did not stop in 30 s"; exit 1; fi
+broker_pid=
+
+say "second run: nothing to install, the retained message is still there"
+second=$(inside ./deploy/install-deps.sh 2>&1)
+[ -z "$second" ] || { say "expected nothing to install, got '$second'"; exit 1; }
+broker_pid=$(inside ./deploy/quickstart.sh --detach | tail -n 1)
+received=$(inside mosquitto_sub -p "$mqtt_port" -q 1 -C 1 -W 20 -t 'clean/#')
+kill -TERM "$broker_pid"
+[ "$received" = "from nothing" ] || { say "after a restart got '$received'"; exit 1; }
+say "proven"
