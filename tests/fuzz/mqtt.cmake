@@ -1,0 +1,3 @@
+quorate_fuzzer(mqtt_packet_fuzz SOURCES mqtt_packet_fuzz.cpp DEPS quorate_mqtt)
+quorate_fuzzer(mqtt_property_fuzz SOURCES mqtt_property_fuzz.cpp DEPS quorate_mqtt)
+quorate_fuzzer(mqtt_topic_fuzz SOURCES mqtt_topic_fuzz.cpp DEPS quorate_mqtt)
