@@ -65,9 +65,9 @@ struct FrameScan {
 
 struct ConnectFields {
     Version version = Version::v311;
-    std::string client_id;
-    std::string username;  // empty: absent, and then there is no password either
-    std::string password;
+    std::string client_id{};
+    std::string username{};  // empty: absent, and then there is no password either
+    std::string password{};
     bool clean = true;                   // Clean Session or Clean Start
     std::uint16_t keep_alive_s = 60;     // 0: none
     std::uint32_t session_expiry_s = 0;  // version 5 only
