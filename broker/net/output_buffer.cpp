@@ -1,5 +1,6 @@
 #include "broker/net/output_buffer.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -74,8 +75,11 @@ void ChunkPool::trim(std::size_t bytes) {
 }
 
 std::byte* OutputBuffer::prepare_in_new_chunk(std::size_t size) {
-    // The more already waits, the more is likely to follow: few large chunks instead of many.
-    std::size_t size_class = head_ == nullptr ? 0 : size_ < ChunkPool::kChunkBytes[1] ? 1 : 2;
+    // A full chunk is followed by one of the next size: few large ones instead of many. Behind
+    // bytes that somebody else holds, a small one does.
+    std::size_t size_class = 0;
+    if (tail_ != nullptr && tail_->size_class < ChunkPool::kClasses)
+        size_class = std::min(tail_->size_class + 1, ChunkPool::kClasses - 1);
     OutputChunk* chunk = pool_->take(size, size_class);
     link(chunk);
     return chunk->storage();

@@ -87,8 +87,9 @@ std::size_t HttpUpgrade::feed(ByteView bytes, OutputBuffer& out) {
     std::size_t from = before < kHeaderEnd.size() ? 0 : before - kHeaderEnd.size() + 1;
     std::size_t end = received_.find(kHeaderEnd, from);
     if (end == std::string::npos) {
+        std::size_t taken = received_.size() - before;
         if (received_.size() == kHeaderBytesMax) refuse(431, "header above 8 KiB", out);
-        return received_.size() - before;
+        return taken;
     }
     received_.resize(end + kHeaderEnd.size());
     decide(out);
