@@ -75,8 +75,8 @@ struct EnqueueResult {
 };
 
 struct EnqueueGroupResult {
-    bool queued = false;  // false: no durable member, forward it without a commit
-    bool repeat = false;
+    bool queued = false;
+    bool repeat = false;  // taken before. Neither: no durable member, forward it without a commit
     MessageNumber number;
 };
 

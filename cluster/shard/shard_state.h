@@ -160,9 +160,10 @@ struct WantedRoute {
     enum class At : uint8_t { Shard, Wildcards };
     At at = At::Shard;
     ShardId shard;  // of At::Shard
-    // `route.filter` points into the state and lives until the next apply().
+    // Its filter, and `made_filter`, point into the state and live until the next apply().
     Route route;
-    SessionId member;  // for MadeRoute
+    std::string_view made_filter;  // this and the next are what MadeRoute names
+    SessionId member;
 };
 
 struct OutboxEntryView {
@@ -184,17 +185,16 @@ class ShardState {
         ShardLayout layout;
     };
 
-    // `store` is the group's view of it: keys begin with a family byte. It is read by load() and by
-    // the reads below only. Requires: it outlives the object.
-    ShardState(const Identity& identity, const ShardOptions& options,
-               const storage::StateStore& store);
+    ShardState(const Identity& identity, const ShardOptions& options);
     ~ShardState();
     ShardState(const ShardState&) = delete;
     ShardState& operator=(const ShardState&) = delete;
 
     // --- state machine -------------------------------------------------------------------------
-    // Rebuilds memory from the store. Requires: nothing was applied yet.
-    [[nodiscard]] Status load();
+    // Rebuilds memory from the group's view of the store, whose keys begin with a family byte, and
+    // keeps it for the reads below; apply() never reads it. Requires: nothing was applied yet; the
+    // store outlives the object. Must be called before reads, also when the store is empty.
+    [[nodiscard]] Status load(const storage::StateStore& store);
     // `now` never falls: a smaller one counts as the last one. Adds to `actions`.
     Status apply(ClusterTime now, std::string_view command, storage::StateBatch& batch,
                  Actions& actions);

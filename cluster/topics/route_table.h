@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,9 @@ class RouteTable {
         Incarnation node, uint32_t max,
         const std::function<void(std::string_view filter, const RouteEntry&)>& removed);
 
+    // Incarnations that routes lead to, ascending.
+    [[nodiscard]] std::vector<Incarnation> nodes() const;
+
     // Every route a topic matches; a destination may be visited once per matching filter. Each
     // filter's routes come in order of destination; filters come in no order worth relying on.
     template <typename Visit>
@@ -61,7 +65,7 @@ class RouteTable {
         std::vector<RouteEntry> entries;  // by destination
     };
     mqtt::FilterTree<Routes> tree_;
-    std::map<Incarnation, std::map<std::string, uint32_t, std::less<>>> by_node_;
+    std::map<Incarnation, std::set<std::string, std::less<>>> by_node_;
     uint64_t size_ = 0;
 };
 

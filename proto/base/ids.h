@@ -52,6 +52,14 @@ using ClusterTime = Id<struct ClusterTimeTag, uint64_t>;  // milliseconds, advan
 using LoopId = Id<struct LoopIdTag, uint16_t>;            // a front-end loop of this node
 using WorkerId = Id<struct WorkerIdTag, uint16_t>;        // a shard worker of this node
 
+// An incarnation is handed out as (node, number); the node stands in the upper half.
+[[nodiscard]] constexpr Incarnation make_incarnation(NodeId node, uint32_t number) {
+    return Incarnation((static_cast<uint64_t>(node.value()) << 32U) | number);
+}
+[[nodiscard]] constexpr NodeId node_of(Incarnation incarnation) {
+    return NodeId(static_cast<uint32_t>(incarnation.value() >> 32U));
+}
+
 // A position in a Raft log: index and term only mean something together.
 struct EntryId {
     LogIndex index;

@@ -1,0 +1,94 @@
+// Which member of a shared group gets a message: the leader's side, held in memory only.
+//
+// It knows the members, the credit each gave (how many messages more it takes), and the messages
+// that are with memory-only members and not yet acknowledged. What a durable member was given is
+// none of its business: that is in the member's queue. A new leader starts an empty one: members
+// give credit again, what the old one had in flight is settled or returned by the members' loops.
+//
+//   pick ──► (durable)  GroupPick is proposed, nothing to remember
+//        └─► (memory)   ticket: in flight ──settle──► gone
+//                                  └─member_left──► handed back, in order, to be picked again
+//
+// Thread: the shard's worker. Owner: the router, one for each group led here.
+// Errors: none; pick() answers nothing when no member has credit.
+// Spec: MQTT 5 §4.8.2 [MQTT-4.8.2-3] to -5; rules R-9 and "Shared groups".
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "cluster/sessions/group_member.h"
+#include "proto/base/bytes.h"
+#include "proto/base/environment.h"
+
+namespace quorate::cluster {
+
+enum class SharedStrategy : uint8_t { RoundRobin, Random, HashClientId, HashTopic, Sticky };
+
+// What strategies look at.
+struct SharedMessage {
+    uint64_t publisher = 0;   // hash of the publisher's client id
+    uint64_t topic_hash = 0;  // hash64 of the topic
+};
+
+class SharedDispatcher {
+  public:
+    using Ticket = uint64_t;
+
+    struct InFlight {
+        Ticket ticket = 0;
+        SharedBytes message;
+        mqtt::QoS qos = mqtt::QoS::AtLeastOnce;
+    };
+
+    // `seed` from replicated state (the group's number), so that a run can be repeated.
+    SharedDispatcher(SharedStrategy strategy, uint64_t seed) : strategy_(strategy), random_(seed) {}
+
+    // Members as the group has them now, in its order; credit of those that stay is kept. Members
+    // that are gone must be given to member_left() first.
+    void set_members(std::span<const GroupMember> members);
+    // Credit is what a member takes from now on, not an addition.
+    void set_credit(const Destination& member, uint32_t credit);
+    [[nodiscard]] uint32_t credit(const Destination& member) const;
+
+    // Picks a member and uses one of its credits. Hash strategies and sticky prefer a member but
+    // pass over one without credit: a slow member holds up no group.
+    [[nodiscard]] std::optional<GroupMember> pick(const SharedMessage& message);
+    // Gives a credit back: the pick came to nothing.
+    void unpick(const Destination& member);
+
+    // A message went to a memory-only member.
+    Ticket sent(const Destination& member, SharedBytes message, mqtt::QoS qos);
+    // The member acknowledged it, with whatever reason code. False: no such ticket.
+    bool settle(Ticket ticket);
+    // The member's unacknowledged messages, oldest first. QoS 1 goes to another member
+    // [MQTT-4.8.2-4]; QoS 2 dies with the member and is for counting only [MQTT-4.8.2-5].
+    [[nodiscard]] std::vector<InFlight> member_left(const Destination& member);
+
+    [[nodiscard]] std::size_t in_flight() const { return owner_of_.size(); }
+    [[nodiscard]] std::size_t members() const { return members_.size(); }
+
+  private:
+    struct Member {
+        GroupMember member;
+        uint32_t credit = 0;
+        std::map<Ticket, InFlight> in_flight;
+    };
+    [[nodiscard]] Member* find(const Destination& member);
+    // The first with credit from `start` on, going round.
+    [[nodiscard]] std::optional<std::size_t> from(std::size_t start) const;
+    [[nodiscard]] std::size_t preferred(const SharedMessage& message);
+
+    SharedStrategy strategy_;
+    Random random_;
+    std::vector<Member> members_;
+    std::map<Ticket, Destination> owner_of_;
+    Ticket next_ticket_ = 1;
+    std::size_t next_ = 0;                 // of round robin
+    std::optional<Destination> favoured_;  // of sticky
+};
+
+}  // namespace quorate::cluster

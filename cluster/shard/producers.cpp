@@ -1,0 +1,150 @@
+#include "cluster/shard/producers.h"
+
+#include "cluster/topics/state_key.h"
+#include "proto/base/hash.h"
+#include "storage/keys.h"
+#include "storage/state_store.h"
+
+namespace quorate::cluster {
+
+namespace {
+
+constexpr uint8_t kVersion = 1;
+
+StateKey lane_key(const Lane& lane) {
+    return StateKey(Family::Lane)
+        .u64(lane.incarnation.value())
+        .u16(lane.producer)
+        .u8(static_cast<uint8_t>(lane.lane_class));
+}
+
+void put_number(storage::StateBatch& batch, std::string_view key, uint64_t value) {
+    batch.put_with(key, [value](RecordWriter& out) {
+        out.u8(kVersion);
+        out.u64(value);
+    });
+}
+
+}  // namespace
+
+LaneVerdict Producers::check(const CommandHeader& header) {
+    if (header.lane.lane_class == LaneClass::Leader) return LaneVerdict::Apply;
+    const auto found = last_.find(header.lane);
+    if (found == last_.end()) {
+        if (down(header.lane.incarnation)) return LaneVerdict::Fenced;
+        if (header.number.value() != 1) return LaneVerdict::Gap;
+        last_.emplace(header.lane, header.number);
+    } else {
+        if (header.number <= found->second) return LaneVerdict::Duplicate;
+        if (header.number != found->second.next()) return LaneVerdict::Gap;
+        found->second = header.number;
+    }
+    dirty_lanes_.insert(header.lane);
+    if (!header.fence) return LaneVerdict::Apply;
+    Term& heard = heard_[header.fence->source];
+    if (header.fence->term < heard) return LaneVerdict::StaleSource;
+    if (header.fence->term > heard) {
+        heard = header.fence->term;
+        dirty_heard_.insert(header.fence->source);
+    }
+    return LaneVerdict::Apply;
+}
+
+CommandNumber Producers::expected(const Lane& lane) const {
+    const auto found = last_.find(lane);
+    return found == last_.end() ? CommandNumber(1) : found->second.next();
+}
+
+void Producers::node_down(Incarnation incarnation, storage::StateBatch& batch) {
+    Incarnation& first_up = first_up_[node_of(incarnation)];
+    if (incarnation < first_up) return;
+    first_up = incarnation.next();
+    put_number(batch, StateKey(Family::MinIncarnation).u32(node_of(incarnation).value()).view(),
+               first_up.value());
+    const Lane first{make_incarnation(node_of(incarnation), 0), 0, LaneClass::Control};
+    for (auto at = last_.lower_bound(first);
+         at != last_.end() && at->first.incarnation <= incarnation;) {
+        batch.remove(lane_key(at->first).view());
+        dirty_lanes_.erase(at->first);
+        at = last_.erase(at);
+    }
+}
+
+bool Producers::down(Incarnation incarnation) const {
+    const auto found = first_up_.find(node_of(incarnation));
+    return found != first_up_.end() && incarnation < found->second;
+}
+
+void Producers::end_entry(storage::StateBatch& batch) {
+    for (const Lane& lane : dirty_lanes_) {
+        put_number(batch, lane_key(lane).view(), last_.at(lane).value());
+    }
+    for (const ShardId source : dirty_heard_) {
+        put_number(batch, StateKey(Family::Heard).u32(source.value()).view(),
+                   heard_.at(source).value());
+    }
+    dirty_lanes_.clear();
+    dirty_heard_.clear();
+}
+
+Status Producers::load_record(std::string_view key, std::string_view value) {
+    storage::KeyReader at(key);
+    RecordReader in(value);
+    const auto family = static_cast<Family>(at.u8());
+    const uint8_t version = in.u8();
+    const uint64_t number = in.u64();
+    bool good = in.finished() && version == kVersion;
+    if (family == Family::Lane) {
+        Lane lane;
+        lane.incarnation = Incarnation(at.u64());
+        lane.producer = at.u16();
+        const uint8_t lane_class = at.u8();
+        lane.lane_class = static_cast<LaneClass>(lane_class);
+        good = good && lane_class < static_cast<uint8_t>(LaneClass::Leader) && number != 0;
+        if (good) last_.emplace(lane, CommandNumber(number));
+    } else if (family == Family::MinIncarnation) {
+        const NodeId node(at.u32());
+        good = good && node_of(Incarnation(number - 1)) == node && number != 0;
+        if (good) first_up_.emplace(node, Incarnation(number));
+    } else if (family == Family::Heard) {
+        heard_.emplace(ShardId(at.u32()), Term(number));
+    } else {
+        good = false;
+    }
+    if (good && !at.failed() && at.rest().empty()) return {};
+    return corrupt_record("lane", key);
+}
+
+Status Producers::load(const storage::StateStore& store) {
+    for (const Family family : {Family::Lane, Family::MinIncarnation, Family::Heard}) {
+        Status result;
+        const Status scanned = store.scan(StateKey(family).view(), family_end(family),
+                                          [&](std::string_view key, std::string_view value) {
+                                              result = load_record(key, value);
+                                              return result.ok();
+                                          });
+        if (!scanned.ok()) return scanned;
+        if (!result.ok()) return result;
+    }
+    return {};
+}
+
+uint64_t Producers::digest() const {
+    std::string bytes;
+    RecordWriter out(bytes);
+    for (const auto& [lane, number] : last_) {
+        out.raw(lane_key(lane).view());
+        out.id(number);
+    }
+    for (const auto& [node, incarnation] : first_up_) {
+        out.id(node);
+        out.id(incarnation);
+    }
+    for (const auto& [source, term] : heard_) {
+        out.id(source);
+        out.id(term);
+    }
+    return hash64(bytes);
+}
+
+}  // namespace quorate::cluster

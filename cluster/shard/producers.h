@@ -1,0 +1,59 @@
+// Who may speak to a group, and what comes next from each: lanes, incarnations that are down, and
+// the highest term heard from each source shard. All of it is replicated.
+//
+// Thread: the group's worker. Owner: ShardState or WildcardState.
+// Errors: check() says what to do with a command; load answers Corrupt with the key.
+// Spec: rules R-0 (Fence), R-3 (Lanes).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "cluster/shard/command.h"
+#include "proto/base/ids.h"
+#include "proto/base/result.h"
+
+namespace quorate::storage {
+class StateBatch;
+class StateStore;
+}  // namespace quorate::storage
+
+namespace quorate::cluster {
+
+enum class LaneVerdict : uint8_t {
+    Apply,
+    Duplicate,    // applied before: answer from state
+    Gap,          // refuse, not counted
+    Fenced,       // the incarnation is down: refuse, not counted
+    StaleSource,  // an older term of its source: refuse, number consumed
+};
+
+class Producers {
+  public:
+    // Counts the number when the verdict is Apply or StaleSource.
+    [[nodiscard]] LaneVerdict check(const CommandHeader& header);
+    [[nodiscard]] CommandNumber expected(const Lane& lane) const;
+
+    // This incarnation and all earlier ones of its node may not speak any more; their lanes go.
+    // Never falls.
+    void node_down(Incarnation incarnation, storage::StateBatch& batch);
+    [[nodiscard]] bool down(Incarnation incarnation) const;
+
+    void end_entry(storage::StateBatch& batch);
+    [[nodiscard]] Status load(const storage::StateStore& store);
+    [[nodiscard]] Status load_record(std::string_view key, std::string_view value);
+
+    [[nodiscard]] std::size_t lanes() const { return last_.size(); }
+    [[nodiscard]] uint64_t digest() const;
+
+  private:
+    std::map<Lane, CommandNumber> last_;
+    std::map<NodeId, Incarnation> first_up_;
+    std::map<ShardId, Term> heard_;
+    std::set<Lane> dirty_lanes_;
+    std::set<ShardId> dirty_heard_;
+};
+
+}  // namespace quorate::cluster
