@@ -93,8 +93,9 @@ class Modes(unittest.TestCase):
 
     def test_other_subscriptions_beside(self):
         for kind in ("exact", "wildcard"):
-            report = self.assert_exchange("pairs", "--clients", 2, "--filters", 250, "--filter-kind",
-                                          kind, "--filters-per-client", 120, qos=1)
+            report = self.assert_exchange("pairs", "--clients", 2, "--filters", 250,
+                                          "--filter-kind", kind, "--filters-per-client", 120,
+                                          qos=1)
             self.assertEqual(report["filters"], 250)
 
     def test_conns(self):

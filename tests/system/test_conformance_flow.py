@@ -73,8 +73,8 @@ class ReceiveMaximum(BrokerCase):
         self.assertEqual(limit, 1024)
         bystander = self.client()
         client = self.client()
-        client.send(b"".join(wire.publish(self.topic(), b"x", qos=2, packet_id=n + 1)
-                             for n in range(limit + 1)))
+        client.offer(b"".join(wire.publish(self.topic(), b"x", qos=2, packet_id=n + 1)
+                              for n in range(limit + 1)))
         recs = 0
         while True:
             packet = client.read_packet()

@@ -66,7 +66,7 @@ class Subscriptions(AttackCase):
     def test_a_subscription_bomb_in_one_packet_is_bounded(self):
         client = self.client()
         filters = [(f"{n}", 0) for n in range(60000)]
-        client.send(wire.subscribe(1, filters))
+        client.offer(wire.subscribe(1, filters))
         packet = client.read_packet()
         if packet.kind == wire.SUBACK:
             self.assertEqual(packet.codes.count(0), 1000)

@@ -96,7 +96,7 @@ class Oversized(AttackCase):
         large = [("k" * 5000, "v" * 5000)] * 2
         for properties in (many, large):
             client = self.client()
-            client.send(wire.publish("t", b"x", props={"user_property": properties}))
+            client.offer(wire.publish("t", b"x", props={"user_property": properties}))
             self.assert_closed(client, 0x97)
             self.assert_connect_refused(
                 wire.connect(self.new_id(), props={"user_property": properties}), 0x97)
@@ -122,8 +122,8 @@ class Identifiers(AttackCase):
     def test_a_flood_of_qos_2_identifiers_gets_0x93(self):
         def step(_):
             client = self.client()
-            client.send(b"".join(wire.publish("flood", b"", qos=2, packet_id=n + 1)
-                                 for n in range(1100)))
+            client.offer(b"".join(wire.publish("flood", b"", qos=2, packet_id=n + 1)
+                                  for n in range(1100)))
             while True:
                 packet = client.read_packet()
                 if packet.kind == wire.DISCONNECT:

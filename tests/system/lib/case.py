@@ -119,7 +119,7 @@ class BrokerCase(unittest.TestCase):
         """A connected client that sends `data` is closed with `code`; others are untouched."""
         bystander = self.client(version)
         client = self.client(version)
-        client.send(data)
+        client.offer(data)
         self.assert_closed(client, code)
         bystander.ping()
         bystander.disconnect()
@@ -127,7 +127,7 @@ class BrokerCase(unittest.TestCase):
     def assert_connect_refused(self, data, code=None, version=5):
         """A CONNECT like this is answered by CONNACK with `code` (if given), then closed."""
         client = self.raw(version)
-        client.send(data)
+        client.offer(data)
         try:
             answer = client.read_packet()
         except Closed:

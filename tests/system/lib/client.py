@@ -30,6 +30,13 @@ class Client:
     def send(self, data):
         self.stream.send(data)
 
+    def offer(self, data):
+        """Sends what the server may refuse, and close on, before it has read all of it."""
+        try:
+            self.send(data)
+        except (ConnectionError, TimeoutError):
+            pass
+
     def receive(self, timeout=None):
         """The next packet of any kind, also one from the inbox."""
         return self.inbox.pop(0) if self.inbox else self.read_packet(timeout)

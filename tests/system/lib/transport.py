@@ -66,7 +66,10 @@ class Stream:
         self.close()
 
     def finish_sending(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the peer was faster
 
 
 def open_tcp(host, port, timeout=5, receive_buffer=None):
