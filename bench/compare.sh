@@ -1,6 +1,7 @@
 #!/bin/bash
-# Runs the project's table of loads against Debian's mosquitto and against quorate, one after the other in
-# the same run, and prints a table of broker CPU-microseconds per delivered message. See bench/README.md.
+# Runs the project's table of loads against Debian's mosquitto and against quorate, one after the
+# other in the same run, and prints a table of broker CPU-microseconds per delivered message. See
+# bench/README.md.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,7 +18,8 @@ settings=()
 usage() {
     cat <<USAGE
 usage: bench/compare.sh [--only CELL[,CELL...]] [--runs N] [--seconds S] [--warmup S]
-                        [--quorate BIN] [--mosquitto BIN] [--bench BIN] [--set KEY=VALUE]... [--keep DIR]
+                        [--quorate BIN] [--mosquitto BIN] [--bench BIN] [--set KEY=VALUE]...
+                        [--keep DIR]
   --only   cells: pairs0 pairs1 pairs2 fanout0 fanout1 fanin0 fanin1 shared1 rate0 rate1
   --set    a further option for quorate
   --keep   leave every run's JSON report in DIR
@@ -42,7 +44,10 @@ while [ $# -gt 0 ]; do
 done
 
 for program in "$bench" "$quorate" "$mosquitto"; do
-    [ -x "$program" ] || { echo "compare.sh: $program is not there; build it or name it" >&2; exit 2; }
+    if [ ! -x "$program" ]; then
+        echo "compare.sh: $program is not there; build it or name it" >&2
+        exit 2
+    fi
 done
 
 # name, options of quorate-bench
@@ -70,11 +75,15 @@ results=${keep:-$work/results}
 mkdir -p "$results"
 pid=
 stop_broker() {
-    if [ -n "$pid" ]; then
-        kill "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
-        pid=
-    fi
+    if [ -z "$pid" ]; then return; fi
+    kill "$pid" 2>/dev/null || true
+    for _ in $(seq 50); do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+    pid=
 }
 trap 'stop_broker; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -90,8 +99,8 @@ print(*(one.getsockname()[1] for one in held))
 PYTHON
 }
 
-# Sets pid and port. Both brokers run with their defaults, anonymous and without a log; quorate's limit on
-# connections of one address is off, as all clients here have the same.
+# Sets pid and port. Both brokers run with their defaults, anonymous and without a log; quorate's
+# limit on connections of one address is off, as all clients here have the same.
 start_broker() {
     local ports
     read -r -a ports <<<"$(free_ports 4)"
@@ -105,7 +114,8 @@ start_broker() {
     else
         "$quorate" --set node.data_dir="$home/data" \
             --set "listeners=[{url: \"tcp://127.0.0.1:$port\"}]" \
-            --set metrics.listen="127.0.0.1:${ports[1]}" --set admin.listen="127.0.0.1:${ports[2]}" \
+            --set metrics.listen="127.0.0.1:${ports[1]}" \
+            --set admin.listen="127.0.0.1:${ports[2]}" \
             --set cluster.listen="127.0.0.1:${ports[3]}" --set log.level=error \
             --set limits.connect_rate=off --set limits.connect_rate_per_address=off \
             "${settings[@]}" >"$home/out" 2>&1 &

@@ -108,8 +108,8 @@ def passed(cell, reports):
 
 
 def print_costs(cells, reports):
-    print("| load | mosquitto CPU-us | quorate CPU-us | ratio | target | | mosquitto per s | quorate per s "
-          "| mosquitto found | quorate found |")
+    print("| load | mosquitto CPU-us | quorate CPU-us | ratio | target | "
+          "| mosquitto per s | quorate per s | mosquitto found | quorate found |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for cell in cells:
         text, target, _ = CELLS[cell]
@@ -133,7 +133,8 @@ def print_latencies(cells, reports):
                                    ("end_to_end", "p999"), ("ack", "p50"), ("ack", "p99")):
                 of_kind = [report for report in reports.get((cell, broker), [])
                            if report.get("latency_us", {}).get(kind, {}).get("count")]
-                row.append(spread(of_kind, "latency_us", kind, quantile, digits=0) if of_kind else "")
+                figure = ("latency_us", kind, quantile)
+                row.append(spread(of_kind, *figure, digits=0) if of_kind else "")
             print("| " + " | ".join(row) + " |")
 
 
@@ -156,7 +157,8 @@ def main():
     cells = [cell for cell in CELLS if any(name == cell for name, _ in reports)]
     load_average = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"quorate {arguments.commit} beside {arguments.peer}; {arguments.note}. {processor()}, "
-          f"{os.cpu_count()} processors, Linux {platform.release()}, load average {load_average}.\n")
+          f"{os.cpu_count()} processors, Linux {platform.release()}, "
+          f"load average {load_average}.\n")
     print_costs(cells, reports)
     timed = [cell for cell in cells if CELLS[cell][2]]
     if timed:

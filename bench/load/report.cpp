@@ -59,7 +59,7 @@ Json to_json(const Options& options, const Result& result) {
         Json{{"end_to_end", latency(result.end_to_end)}, {"ack", latency(result.ack)}};
     if (!options.pids.empty()) {
         json["broker"] =
-            Json{{"cpu_us_per_delivered", rounded(per(result.broker_cpu_us, delivered) * 10) / 10},
+            Json{{"cpu_us_per_delivered", rounded(per(result.broker_cpu_us, delivered))},
                  {"cpu_s", rounded(result.broker_cpu_us / 1e6)},
                  {"cores", rounded(per(result.broker_cpu_us / 1e6, result.measured_s))},
                  {"rss_bytes_before", result.broker_rss_before},
