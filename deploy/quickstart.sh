@@ -61,22 +61,19 @@ command=("$build_dir/bin/quorate"
     --set "node.data_dir=$data_dir"
     --set "listeners=[{url: \"tcp://127.0.0.1:$mqtt_port\"}, {url: \"ws://127.0.0.1:$ws_port/mqtt\"}]"
     --set "metrics.listen=127.0.0.1:$metrics_port")
-if $detach; then
-    setsid nohup "${command[@]}" </dev/null >>"$log" 2>&1 &
-else
-    "${command[@]}" </dev/null >>"$log" 2>&1 &
-fi
+# A session of its own: Ctrl-C reaches this script alone, which passes on one signal for each it
+# gets, so that the first means "drain" and the second "at once" also with a detached broker.
+setsid "${command[@]}" </dev/null >>"$log" 2>&1 &
 pid=$!
-
-# Ctrl-C reaches the broker as well; this script then waits for its orderly end.
-trap 'kill -TERM "$pid" 2>/dev/null || true' TERM HUP
-trap ':' INT
+interrupted=false
+trap 'interrupted=true; kill -TERM "$pid" 2>/dev/null || true' INT TERM HUP
 
 deadline=$((SECONDS + ready_seconds))
 until grep -q 'quorate ready' "$log"; do
     if ! kill -0 "$pid" 2>/dev/null; then
         status=0
         wait "$pid" || status=$?
+        if $interrupted; then exit "$status"; fi
         say "the broker stopped with exit code $status:"
         tail -n 20 "$log" >&2
         [ "$status" -ne 0 ] || status=1
@@ -110,11 +107,12 @@ if $detach; then
 fi
 tail -n +1 -f --pid="$pid" "$log" &
 tail_pid=$!
-# A signal interrupts `wait` with a status above 128 while the broker is still stopping.
+# A signal interrupts `wait` while the broker is still stopping: then wait again.
 while true; do
+    interrupted=false
     status=0
     wait "$pid" || status=$?
-    if [ "$status" -le 128 ] || ! kill -0 "$pid" 2>/dev/null; then break; fi
+    $interrupted || break
 done
 wait "$tail_pid" 2>/dev/null || true
 exit "$status"
