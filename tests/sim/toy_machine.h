@@ -83,7 +83,10 @@ class ToyMachine final : public cluster::StateMachine {
         applied_ = index;
         if (on_applied) on_applied();
     }
-    void on_leader(Term /*term*/) override { leading_ = true; }
+    void on_leader(Term /*term*/) override {
+        leading_ = true;
+        if (on_applied) on_applied();
+    }
     void on_follower(Term /*term*/) override { leading_ = false; }
 
     // What everything applied so far comes to.

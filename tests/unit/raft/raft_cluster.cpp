@@ -1,0 +1,302 @@
+#include "tests/unit/raft/raft_cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/base/assert.h"
+
+namespace quorate::raft::test {
+namespace {
+
+std::string text(ReplicaId id) {
+    return "replica " + std::to_string(id.value());
+}
+
+}  // namespace
+
+class Replica::Reader final : public LogReader {
+  public:
+    explicit Reader(const Disk& disk) : disk_(disk) {}
+    [[nodiscard]] Result<std::vector<Entry>> read(LogIndex from, LogIndex to,
+                                                  std::size_t /*bytes_max*/) const override {
+        std::vector<Entry> entries;
+        for (const Entry& entry : disk_.entries) {
+            if (entry.id.index >= from && entry.id.index < to) entries.push_back(entry);
+        }
+        return entries;
+    }
+
+  private:
+    const Disk& disk_;
+};
+
+Replica::Replica(ReplicaId id, Configuration configuration, uint64_t seed)
+    : id_(id), configuration_(std::move(configuration)), reader_(std::make_unique<Reader>(disk_)) {
+    restart(seed);
+}
+
+Replica::~Replica() = default;
+
+void Replica::restart(uint64_t seed) {
+    writes_.clear();
+    RaftOptions options;
+    options.self = id_;
+    options.configuration = configuration_;
+    options.seed = seed;
+    options.append_bytes_max = 64;
+    options.window_bytes_max = 256;
+    options.apply_bytes_max = 64;
+    options.log_memory_bytes = 32;
+    LogStart start;
+    start.base = disk_.base;
+    start.last = disk_.entries.empty() ? disk_.base : disk_.entries.back().id;
+    start.committed = disk_.state.commit;
+    start.applied = LogIndex(applied_.size());
+    for (const Entry& entry : disk_.entries) {
+        if (start.term_starts.empty() || start.term_starts.back().term != entry.id.term) {
+            start.term_starts.push_back(entry.id);
+        }
+    }
+    node_ = std::make_unique<RaftNode>(options, disk_.state, start, *reader_);
+}
+
+void Replica::take(std::vector<Message>& out) {
+    Result<Ready> ready = node_->ready();
+    ASSERT(ready.ok(), "the log in memory can be read");
+    std::move(ready->messages.begin(), ready->messages.end(), std::back_inserter(out));
+    for (Entry& entry : ready->committed) {
+        applied_.push_back(std::move(entry));
+    }
+    if (!applied_.empty()) node_->applied(LogIndex(applied_.size()));
+    if (!ready->lacking.empty()) lacking_ = ready->lacking;
+    if (ready->persist.value() == 0) return;
+    writes_.push_back(PendingWrite{ready->persist, ready->truncate_from, std::move(ready->entries),
+                                   ready->hard_state, std::move(ready->messages_after)});
+}
+
+void Replica::write_one(std::vector<Message>& out) {
+    if (writes_.empty()) return;
+    PendingWrite write = std::move(writes_.front());
+    writes_.pop_front();
+    if (write.truncate_from) {
+        std::erase_if(disk_.entries,
+                      [&](const Entry& entry) { return entry.id.index >= *write.truncate_from; });
+    }
+    std::move(write.entries.begin(), write.entries.end(), std::back_inserter(disk_.entries));
+    if (write.state) disk_.state = *write.state;
+    std::move(write.messages_after.begin(), write.messages_after.end(), std::back_inserter(out));
+    node_->persisted(write.number);
+}
+
+void Replica::cut(LogIndex index) {
+    for (const Entry& entry : disk_.entries) {
+        if (entry.id.index == index) disk_.base = entry.id;
+    }
+    std::erase_if(disk_.entries, [&](const Entry& entry) { return entry.id.index <= index; });
+    node_->cut(disk_.base);
+}
+
+RaftCluster::RaftCluster(uint32_t replicas, uint64_t seed) : random_(seed) {
+    Configuration configuration;
+    for (uint32_t i = 1; i <= replicas; ++i) {
+        configuration.voters.emplace_back(i);
+    }
+    for (const ReplicaId id : configuration.voters) {
+        replicas_.push_back(std::make_unique<Replica>(id, configuration, random_.next()));
+    }
+}
+
+Replica* RaftCluster::leader() {
+    Replica* found = nullptr;
+    for (const auto& replica : replicas_) {
+        if (replica->node().role() != Role::Leader) continue;
+        if (found == nullptr || replica->node().term() > found->node().term()) {
+            found = replica.get();
+        }
+    }
+    return found;
+}
+
+void RaftCluster::post(std::vector<Message>& messages) {
+    // Nothing is remembered for ever: a network drops too.
+    constexpr std::size_t kNetworkMax = 2000;
+    for (Message& message : messages) {
+        if (network_.size() < kNetworkMax) network_.push_back(std::move(message));
+    }
+    messages.clear();
+}
+
+void RaftCluster::deliver(const Message& message) {
+    if (isolated_.contains(message.from) || isolated_.contains(message.to)) return;
+    Replica& to = *replicas_[message.to.value() - 1];
+    const uint64_t before = to.node().log().last().index.value();
+    to.node().step(message);
+    if (to.node().log().last().index.value() < before) ++truncations_;
+    take(to);
+}
+
+void RaftCluster::take(Replica& replica) {
+    std::vector<Message> out;
+    replica.take(out);
+    post(out);
+    check(replica);
+}
+
+void RaftCluster::write_one(Replica& replica) {
+    std::vector<Message> out;
+    replica.write_one(out);
+    check_promises(replica, out);
+    post(out);
+    take(replica);
+}
+
+void RaftCluster::settle() {
+    bool busy = true;
+    while (busy) {
+        busy = false;
+        for (const auto& replica : replicas_) {
+            do {
+                take(*replica);
+            } while (replica->node().has_ready());
+            while (replica->has_write()) {
+                write_one(*replica);
+                busy = true;
+            }
+        }
+        while (!network_.empty()) {
+            const Message message = std::move(network_.front());
+            network_.pop_front();
+            deliver(message);
+            busy = true;
+        }
+    }
+}
+
+void RaftCluster::tick() {
+    for (const auto& replica : replicas_) {
+        replica->node().tick();
+    }
+    settle();
+}
+
+Replica& RaftCluster::elect() {
+    for (int i = 0; i < 200; ++i) {
+        tick();
+        Replica* found = leader();
+        if (found != nullptr && !isolated_.contains(found->id())) return *found;
+    }
+    QUORATE_FATAL("nobody was elected");
+}
+
+bool RaftCluster::propose(const std::string& command) {
+    Replica* at = leader();
+    return at != nullptr && at->node().propose(SharedBytes(as_bytes(command))).ok();
+}
+
+void RaftCluster::random_step(bool faults) {
+    Replica& one = *replicas_[random_.below(replicas_.size())];
+    switch (random_.below(12)) {
+        case 0:
+            one.node().tick();
+            take(one);
+            break;
+        case 1:
+        case 2:
+        case 3:
+            write_one(one);
+            break;
+        case 4:
+            if (one.node().role() == Role::Leader) {
+                const std::string command = "c" + std::to_string(++proposals_);
+                (void)one.node().propose(SharedBytes(as_bytes(command))).ok();
+                take(one);
+            }
+            break;
+        case 5:
+            if (faults && random_.chance(1, 40)) {
+                ++crashes_;
+                one.restart(random_.next());
+            }
+            break;
+        case 6:
+            if (faults && random_.chance(1, 30)) {
+                isolated_.clear();
+                if (random_.chance(2, 3)) isolated_.insert(one.id());
+            }
+            break;
+        default: {
+            if (network_.empty()) break;
+            const std::size_t at = faults ? random_.below(network_.size()) : 0;
+            const Message message = network_[at];
+            const bool doubled = faults && random_.chance(1, 20);
+            if (!doubled) network_.erase(network_.begin() + static_cast<std::ptrdiff_t>(at));
+            if (!(faults && random_.chance(1, 10))) deliver(message);
+            break;
+        }
+    }
+}
+
+void RaftCluster::violate(const std::string& what) {
+    if (violation_.empty()) violation_ = what;
+}
+
+// R5: whatever promises something leaves when the disk holds what it rests on.
+void RaftCluster::check_promises(Replica& replica, const std::vector<Message>& messages) {
+    const Disk& disk = replica.disk();
+    for (const Message& message : messages) {
+        if (const auto* vote = std::get_if<RequestVoteReply>(&message.body)) {
+            if (!vote->granted || vote->pre) continue;
+            if (disk.state.term < message.term ||
+                (disk.state.term == message.term && disk.state.voted_for != message.to)) {
+                violate("R5: a vote left before it was durable at " + text(replica.id()));
+            }
+        }
+        if (const auto* reply = std::get_if<AppendEntriesReply>(&message.body)) {
+            const LogIndex durable =
+                disk.entries.empty() ? disk.base.index : disk.entries.back().id.index;
+            // A later write may already have shortened it again, in a later term.
+            if (reply->accepted && reply->index > durable && disk.state.term == message.term) {
+                violate("R5: an acceptance left before it was durable at " + text(replica.id()));
+            }
+        }
+    }
+}
+
+void RaftCluster::check(Replica& replica) {
+    RaftNode& node = replica.node();
+    // R1: at most one leader a term.
+    if (node.role() == Role::Leader) {
+        const auto [known, first] = leaders_.emplace(node.term(), replica.id());
+        if (known->second != replica.id()) {
+            violate("R1: two leaders in term " + std::to_string(node.term().value()));
+        }
+        // R3: a new leader has everything that was ever committed.
+        if (first && !committed_.empty()) {
+            const auto& [index, entry] = *committed_.rbegin();
+            if (node.log().term_at(LogIndex(index)) != entry.first &&
+                node.log().base().index.value() < index) {
+                violate("R3: a leader lacks committed entry " + std::to_string(index));
+            }
+        }
+    }
+    // R4 (and with it R2 for what is committed): everybody applies the same at the same index, and
+    // nothing that is not durable at home.
+    std::size_t& from = checked_[replica.id()];
+    for (; from < replica.applied().size(); ++from) {
+        const Entry& entry = replica.applied()[from];
+        if (entry.id.index.value() != from + 1) violate("R4: applied out of order");
+        const auto [known, first] = committed_.emplace(
+            entry.id.index.value(), std::pair(entry.id.term, std::string(entry.data.text())));
+        if (known->second.first != entry.id.term || known->second.second != entry.data.text()) {
+            violate("R4: two commands at index " + std::to_string(entry.id.index.value()));
+        }
+        const auto& disk = replica.disk().entries;
+        const bool durable = entry.id.index <= replica.disk().base.index ||
+                             std::any_of(disk.begin(), disk.end(), [&](const Entry& stored) {
+                                 return stored.id == entry.id;
+                             });
+        if (!durable) violate("R5: applied what the own disk does not hold");
+    }
+}
+
+}  // namespace quorate::raft::test

@@ -1,0 +1,130 @@
+// Several replicas in one thread, with a network and disks that misbehave, and the invariants of
+// Raft watched at every step by observers that know nothing of the code under test.
+//
+// R1 election safety, R2 log matching, R3 leader completeness, R4 state-machine safety, R5 durable
+// before promised: see `check`. *Thread*: one. *Owner*: a test.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cluster/raft/raft_node.h"
+#include "proto/base/environment.h"
+
+namespace quorate::raft::test {
+
+// A log on a disk that forgets what was not completed.
+struct Disk {
+    HardState state;
+    std::vector<Entry> entries;  // 1, 2, ...
+    EntryId base;
+};
+
+struct PendingWrite {
+    PersistNumber number;
+    std::optional<LogIndex> truncate_from;
+    std::vector<Entry> entries;
+    std::optional<HardState> state;
+    std::vector<Message> messages_after;
+};
+
+// The replica that follows in a ring of three.
+[[nodiscard]] inline uint32_t other_than(const ReplicaId id) {
+    return static_cast<uint32_t>(id.value() % 3) + 1;
+}
+
+class Replica {
+  public:
+    Replica(ReplicaId id, Configuration configuration, uint64_t seed);
+
+    ~Replica();
+
+    // Forgets everything but the disk and what was applied.
+    void restart(uint64_t seed);
+    // Takes Ready: what is to be sent at once goes to `out`, the write waits.
+    void take(std::vector<Message>& out);
+    // Completes the oldest write: what waited for it goes to `out`.
+    void write_one(std::vector<Message>& out);
+    // The disk forgets its log below an applied index.
+    void cut(LogIndex index);
+
+    [[nodiscard]] ReplicaId id() const { return id_; }
+    [[nodiscard]] RaftNode& node() { return *node_; }
+    [[nodiscard]] const Disk& disk() const { return disk_; }
+    [[nodiscard]] const std::vector<Entry>& applied() const { return applied_; }
+    [[nodiscard]] bool has_write() const { return !writes_.empty(); }
+    [[nodiscard]] const std::vector<ReplicaId>& lacking() const { return lacking_; }
+
+  private:
+    class Reader;
+
+    const ReplicaId id_;
+    const Configuration configuration_;
+    Disk disk_;
+    std::vector<Entry> applied_;  // as if each were durable at once
+    std::deque<PendingWrite> writes_;
+    std::vector<ReplicaId> lacking_;
+    std::unique_ptr<Reader> reader_;
+    std::unique_ptr<RaftNode> node_;
+};
+
+class RaftCluster {
+  public:
+    RaftCluster(uint32_t replicas, uint64_t seed);
+
+    [[nodiscard]] Replica& replica(uint32_t number) { return *replicas_[number - 1]; }
+    [[nodiscard]] std::size_t size() const { return replicas_.size(); }
+    // The one that leads in the highest term, if any.
+    [[nodiscard]] Replica* leader();
+
+    // Without faults: delivers and writes everything until nothing happens any more.
+    void settle();
+    // A tick everywhere, then settle.
+    void tick();
+    // Ticks until somebody leads. Fails the test after 200.
+    Replica& elect();
+    // At the leader; true when it took it.
+    bool propose(const std::string& command);
+
+    void isolate(uint32_t number) { isolated_.insert(ReplicaId(number)); }
+    void reconnect() { isolated_.clear(); }
+
+    // One random thing: a message delivered, lost, doubled or out of order, a write completed, a
+    // tick, a proposal, a crash.
+    void random_step(bool faults);
+    // R1 to R5 over everything seen so far. Empty when they hold.
+    [[nodiscard]] const std::string& violation() const { return violation_; }
+    [[nodiscard]] uint64_t committed() const { return committed_.size(); }
+    [[nodiscard]] uint64_t crashes() const { return crashes_; }
+    [[nodiscard]] uint64_t truncations() const { return truncations_; }
+
+  private:
+    void deliver(const Message& message);
+    void take(Replica& replica);
+    void write_one(Replica& replica);
+    void check(Replica& replica);
+    void check_promises(Replica& replica, const std::vector<Message>& messages);
+    void post(std::vector<Message>& messages);
+    void violate(const std::string& what);
+
+    Random random_;
+    std::vector<std::unique_ptr<Replica>> replicas_;
+    std::deque<Message> network_;
+    std::set<ReplicaId> isolated_;
+    std::map<Term, ReplicaId> leaders_;
+    std::map<uint64_t, std::pair<Term, std::string>> committed_;  // index: what was applied first
+    std::map<ReplicaId, std::size_t> checked_;
+    std::map<ReplicaId, uint64_t> last_before_;
+    uint64_t proposals_ = 0;
+    uint64_t crashes_ = 0;
+    uint64_t truncations_ = 0;
+    std::string violation_;
+};
+
+}  // namespace quorate::raft::test
