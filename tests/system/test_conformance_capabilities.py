@@ -131,7 +131,7 @@ class Refusing(BrokerCase):
 class Settings(BrokerCase):
     options = {"mqtt.receive_maximum": 10, "mqtt.max_packet_size": "64KiB",
                "mqtt.topic_alias_maximum": 3, "mqtt.max_keep_alive": "20s",
-               "mqtt.session_expiry_max": "1m", "mqtt.response_information": "answers",
+               "mqtt.session_expiry_max": "1m", "mqtt.response_information": "answers/",
                "cluster.shards": 4}
 
     def test_settings_are_announced_in_connack(self):
@@ -140,8 +140,10 @@ class Settings(BrokerCase):
         properties = client.connack.props
         for name, value in (("receive_maximum", 10), ("maximum_packet_size", 65536),
                             ("topic_alias_maximum", 3), ("server_keep_alive", 20),
-                            ("session_expiry", 60), ("response_information", "answers")):
+                            ("session_expiry", 60)):
             self.assertEqual(properties.get(name), value, name)
+        self.assertTrue(properties["response_information"].startswith("answers/"))
+        self.assertNotIn("response_information", self.client().connack.props)
 
     @statement("MQTT-3.3.4-7")
     def test_the_eleventh_open_message_is_refused(self):

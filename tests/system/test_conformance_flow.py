@@ -228,7 +228,7 @@ class PacketSize(BrokerCase):
         self.assertLessEqual(len(client.connack.raw), 100)
         client = self.raw()
         client.connect(self.new_id(), props={"maximum_packet_size": limit})
-        self.assertLessEqual(len(client.connack.raw), 64)
+        self.assertLessEqual(len(client.connack.raw), limit)
         topic = "s"
         answers = [client.subscribe(topic, qos=2), client.subscribe("b", qos=0),
                    client.unsubscribe("nothing", "b")]
@@ -278,7 +278,7 @@ class ProblemInformation(BrokerCase):
     @statement("MQTT-3.1.2-29")
     def test_without_problem_information_answers_have_no_texts(self):
         client = self.client(props={"request_problem_information": 0})
-        answers = [client.subscribe("$share/+/x", "a//b", qos=1), client.unsubscribe("nothing")]
+        answers = [client.subscribe("/" * 70, "a//b", qos=1), client.unsubscribe("nothing")]
         client.send(wire.publish("nobody", b"x", qos=1, packet_id=5))
         answers.append(client.expect(wire.PUBACK))
         answers.append(client.release(999))

@@ -4,6 +4,7 @@ import unittest
 
 from lib import mqtt_wire as wire
 from lib.case import BrokerCase, V4_AND_V5, quorate_only, statement, statement311
+from lib.transport import Timeout
 
 # filter, topics that match, topics that do not; all below a prefix of the test's own
 MATCHES = [
@@ -93,19 +94,6 @@ class Dollar(BrokerCase):
                 self.assertFalse(packet.topic.startswith("$"), packet)
             self.assertEqual(exact.message().payload, b"x")
 
-    @statement("MQTT-4.7.2-1")
-    @quorate_only
-    def test_sys_topics_are_not_matched_by_leading_wildcards(self):
-        reader = self.client()
-        reader.subscribe("#", qos=0)
-        direct = self.client()
-        direct.subscribe("$SYS/#", qos=0)
-        packet = direct.message(15)
-        self.assertTrue(packet.topic.startswith("$SYS/"))
-        self.client().publish(self.topic("end"), b"end", qos=1)
-        for packet in reader.until("end"):
-            self.assertFalse(packet.topic.startswith("$"), packet)
-
     @quorate_only
     def test_clients_cannot_publish_to_sys(self):
         reader = self.client()
@@ -114,6 +102,45 @@ class Dollar(BrokerCase):
         answer = writer.publish("$SYS/forged", b"x", qos=1)
         self.assertEqual(answer.code, 0x87)
         reader.silence(0.1)
+
+
+@quorate_only
+class Sys(BrokerCase):
+    options = {"mqtt.sys_interval": "1s", "cluster.shards": 4}
+
+    @statement("MQTT-4.7.2-1")
+    def test_sys_topics_are_not_matched_by_leading_wildcards(self):
+        reader = self.client()
+        reader.subscribe("#", qos=0)
+        direct = self.client()
+        direct.subscribe("$SYS/#", qos=0)
+        packet = direct.message()
+        self.assertTrue(packet.topic.startswith("$SYS/"))
+        self.client().publish(self.topic("end"), b"end", qos=1)
+        for packet in reader.until("end"):
+            self.assertFalse(packet.topic.startswith("$"), packet)
+
+    def test_values_are_retained_and_kept_up_to_date(self):
+        values, reader = {}, self.client()
+        self.let_pass(0.1)
+        reader.subscribe("$SYS/#", qos=0)
+
+        def connected():
+            try:
+                while True:
+                    packet = reader.message(0.2)
+                    values[packet.topic] = packet.payload
+            except Timeout:
+                pass
+            found = [v for t, v in values.items() if t.endswith("clients/connected")]
+            return int(found[0]) if found else 0
+        self.wait_for(lambda: connected() >= 1, "connected clients are counted")
+        self.assertTrue([t for t in values if t.endswith("/version")], sorted(values))
+        self.assertTrue([t for t in values if t.endswith("/uptime")], sorted(values))
+        crowd = [self.client() for _ in range(5)]
+        self.wait_for(lambda: connected() >= 6, "more clients are counted")
+        for client in crowd:
+            client.disconnect()
 
 
 class Length(BrokerCase):
