@@ -4,6 +4,7 @@ import unittest
 
 from lib import mqtt_wire as wire
 from lib.case import BrokerCase
+from lib.linear import Operation, linearizable
 from lib.properties import WireError, encode_one, encode_string
 from lib.workload import Publisher, Subscriber, judge
 
@@ -37,6 +38,21 @@ class Judge(unittest.TestCase):
         publisher = self.publisher(2, (1, 2, 3), 3)
         self.assertEqual(judge([publisher], [self.subscriber(3, 1), self.subscriber(2)]), [])
         self.assertEqual(len(judge([publisher], [self.subscriber(3, 1), self.subscriber(2, 1)])), 1)
+
+
+class Register(unittest.TestCase):
+    def test_stale_reads_are_found(self):
+        writes = [Operation("write", "a", 0, 1), Operation("write", "b", 2, 3)]
+        for start, end, value, good in ((4, 5, "b", True), (4, 5, "a", False), (2.5, 5, "a", True),
+                                        (0.5, 0.6, "0", True), (1.5, 1.6, "0", False),
+                                        (0.5, 5, "b", True)):
+            self.assertEqual(linearizable(writes + [Operation("read", value, start, end)], "0"),
+                             good, (start, end, value))
+        unanswered = [Operation("write", "a", 0, None)]
+        for value in "0a":
+            self.assertTrue(linearizable(unanswered + [Operation("read", value, 5, 6)], "0"))
+        self.assertFalse(linearizable(unanswered + [Operation("read", "a", 5, 6),
+                                                    Operation("read", "0", 7, 8)], "0"))
 
 
 class Parser(unittest.TestCase):

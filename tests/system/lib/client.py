@@ -106,6 +106,22 @@ class Client:
             elif packet.kind == wire.PUBLISH:
                 self.inbox.append(packet)
 
+    def wait_closed_after_connack(self, timeout):
+        """The code of the DISCONNECT (or refusing CONNACK) that ends the connection, or None.
+
+        For clients whose CONNECT was sent by hand; PUBLISH packets go to the inbox. Timeout when
+        the connection stays open."""
+        deadline, code = time.monotonic() + timeout, None
+        while True:
+            try:
+                packet = self.read_packet(max(0.0, deadline - time.monotonic()))
+            except Closed:
+                return code
+            if packet.kind == wire.PUBLISH:
+                self.inbox.append(packet)
+            elif packet.kind == wire.DISCONNECT or packet.code:
+                code = packet.code
+
     def close(self):
         self.stream.close()
 
