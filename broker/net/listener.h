@@ -46,7 +46,8 @@ struct ListenerCounts {
 
 // A listener's sockets, bound but not yet accepting, and its counts.
 //
-// Thread: opened by one, then read by all loops. Owner: the broker; outlives its Listeners.
+// Thread: opened by one, then read by all loops. Owner: the broker; outlives its Listeners and
+// the connections they made, so make it before the loops.
 // Errors: open() names the address ("tcp://127.0.0.1:1883: address in use").
 class ListenerGroup {
     struct Passkey {};  // only open() makes groups

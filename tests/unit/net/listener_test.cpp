@@ -182,15 +182,15 @@ TEST_CASE("accepting pauses when descriptors run short and goes on when some are
 
 TEST_CASE("an accepted socket can be handed to another loop", "[threads]") {
     quorate::SystemClock clock;
-    EventLoop loop0(quorate::LoopId(0), clock);
-    EventLoop loop1(quorate::LoopId(1), clock);
-    Recorder handler0;
-    Recorder handler1;
     TempDir dir;
     ListenerOptions options = plain(TransportKind::Unix);
     options.address.path = dir.file("mqtt.sock");
     auto group = ListenerGroup::open(options, 2);
     REQUIRE(group);
+    EventLoop loop0(quorate::LoopId(0), clock);
+    EventLoop loop1(quorate::LoopId(1), clock);
+    Recorder handler0;
+    Recorder handler1;
     struct Router : AcceptRouter {
         void on_accepted(AcceptedSocket accepted) override {
             posted.push_back(std::move(accepted));

@@ -167,11 +167,18 @@ ListenerOptions plain(TransportKind kind, std::string host) {
     return options;
 }
 
-Server::Server(ListenerOptions options, EventLoopOptions loop_options)
-    : loop(LoopId(0), clock, loop_options) {
+namespace {
+
+std::unique_ptr<ListenerGroup> open_group(ListenerOptions options) {
     Result<std::unique_ptr<ListenerGroup>> opened = ListenerGroup::open(std::move(options), 1);
     if (!opened) FAIL(opened.error().message);
-    group = std::move(opened).value();
+    return std::move(opened).value();
+}
+
+}  // namespace
+
+Server::Server(ListenerOptions options, EventLoopOptions loop_options)
+    : group(open_group(std::move(options))), loop(LoopId(0), clock, loop_options) {
     listener = std::make_unique<Listener>(loop, *group, 0, handler);
     REQUIRE(listener->start());
 }

@@ -119,9 +119,9 @@ class Server {
     [[nodiscard]] Client connect();
 
     SystemClock clock;
+    std::unique_ptr<ListenerGroup> group;
     EventLoop loop;
     Recorder handler;
-    std::unique_ptr<ListenerGroup> group;
     std::unique_ptr<Listener> listener;
 };
 
