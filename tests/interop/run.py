@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs real MQTT clients against the broker: run.py [suite ...], a line per suite, totals at the end.
+"""Runs real MQTT clients against the broker: run.py [suite ...], a line per suite, totals last.
 
 Suites: mosquitto, paho_c, paho_python, mqttjs_node, mqttjs_chromium. A suite whose client is not
 installed is skipped with the reason. The clients print PASS and FAIL lines; the rest is noise.

@@ -29,7 +29,8 @@ class MainJob(unittest.TestCase):
                    version, "-i", "collector", "-c", "-q", "2", "-t", "orders/#", *arguments]
         if version == "mqttv5":
             command += ["-x", "3600"]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True)
 
     def publish(self, broker, version, first, last, topic):
         lines = "".join(f"order {n}\n" for n in range(first, last))

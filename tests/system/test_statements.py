@@ -41,7 +41,8 @@ class Coverage(unittest.TestCase):
         self.assertEqual(sorted(statements.in_python(text)),
                          [("3.1.1", "MQTT-9.9.9-9"), ("5.0", "MQTT-1.2.3-4"),
                           ("5.0", "MQTT-1.2.3-5")])
-        self.assertEqual(list(statements.in_catch2('TEST_CASE("x", "[MQTT-3.3.1-4][MQTT311-4.8.0-1]")')),
+        tags = 'TEST_CASE("x", "[MQTT-3.3.1-4][MQTT311-4.8.0-1]")'
+        self.assertEqual(list(statements.in_catch2(tags)),
                          [("5.0", "MQTT-3.3.1-4"), ("3.1.1", "MQTT-4.8.0-1")])
 
 
