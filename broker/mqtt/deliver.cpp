@@ -77,6 +77,7 @@ OfferResult Channel::offer(LoopTime now, const Offer& offer) {
         return OfferResult::Sent;
     }
     ASSERT(!durable_, "the shard numbers what a durable session gets: deliver()");
+    if (pending_ && !pending_->empty()) pump(now);
     if ((pending_ && !pending_->empty()) || !window_.open() || output_full()) {
         return keep(now, offer);
     }
