@@ -60,19 +60,16 @@ DecodeResult read_publish_properties(WireReader& reader, const DecodeLimits& lim
     const DecodeResult result =
         take_properties(reader, PropertyOwner::Publish, limits.properties, out.properties);
     if (!result.ok() || out.properties.empty()) return result;
-    for (const Property& property : out.properties) {
-        if (property.id == PropertyId::MessageExpiryInterval) {
-            out.message_expiry_s = property.number;
-        } else if (property.id == PropertyId::TopicAlias) {
-            if (property.number > limits.topic_alias_maximum) {
-                return {ReasonCode::TopicAliasInvalid, "topic alias above the maximum"};
-            }
-            out.topic_alias = static_cast<uint16_t>(property.number);
-        } else if (property.id == PropertyId::SubscriptionIdentifier &&
-                   limits.sender == Sender::Client) {
-            return protocol_error("subscription identifier in a client's PUBLISH");
-        }
+    if (limits.sender == Sender::Client &&
+        out.properties.may_have(set_of(PropertyId::SubscriptionIdentifier))) {
+        return protocol_error("subscription identifier in a client's PUBLISH");
     }
+    out.message_expiry_s = out.properties.number(PropertyId::MessageExpiryInterval);
+    const uint32_t alias = out.properties.number(PropertyId::TopicAlias).value_or(0);
+    if (alias > limits.topic_alias_maximum) {
+        return {ReasonCode::TopicAliasInvalid, "topic alias above the maximum"};
+    }
+    out.topic_alias = static_cast<uint16_t>(alias);
     out.forward = forwarded_properties(out.properties, scratch);
     return {};
 }
@@ -116,9 +113,9 @@ DecodeResult take_properties(WireReader& reader, PropertyOwner owner, const Prop
     if (!reader.variable(length) || !reader.raw(length, bytes)) {
         return malformed("property length does not fit the packet");
     }
-    out = PropertyView(bytes);
+    out = PropertyView(bytes, 0);
     if (length == 0) return {};
-    return check_properties(owner, bytes, limits);
+    return check_properties(owner, bytes, limits, out);
 }
 
 DecodeResult check_flags(ProtocolVersion version, const Frame& frame) {
@@ -154,8 +151,8 @@ DecodeResult decode_publish(ProtocolVersion version, const Frame& frame, const D
     out.payload = reader.rest();
     const DecodeResult result = check_topic(version, out, limits.topics);
     if (!result.ok()) return result;
-    if (limits.check_payload_format && !out.forward.empty() &&
-        PropertyView(out.forward).number(PropertyId::PayloadFormatIndicator) == 1U &&
+    if (limits.check_payload_format && !out.properties.empty() &&
+        out.properties.number(PropertyId::PayloadFormatIndicator) == 1U &&
         !valid_utf8_payload(out.payload)) {
         return {ReasonCode::PayloadFormatInvalid, "payload is not UTF-8"};
     }

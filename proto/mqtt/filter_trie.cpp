@@ -1,7 +1,8 @@
 #include "proto/mqtt/filter_trie.h"
 
+#include <algorithm>
+
 #include "proto/base/assert.h"
-#include "proto/mqtt/utf8.h"
 
 namespace quorate::mqtt {
 namespace {
@@ -24,7 +25,7 @@ uint32_t FilterTrie::child(uint32_t node, uint32_t level) const {
     if (edges_.empty()) return kNone;
     const std::size_t mask = edges_.size() - 1;
     for (std::size_t i = home(node, level);; i = (i + 1) & mask) {
-        const Edge& edge = edges_[i];
+        const Edge& edge = edges_.data()[i];
         if (edge.node == node && edge.level == level) return edge.child;
         if (edge.node == kNone) return kNone;
     }
@@ -216,34 +217,65 @@ std::size_t FilterTrie::memory_bytes() const {
 
 FilterTrie::Walk::Walk(const FilterTrie& trie, std::string_view topic, uint32_t steps_max)
     : trie_(trie),
+      topic_(topic),
       steps_left_(steps_max),
-      rest_(topic),
       dollar_(topic.starts_with('$')),
-      depth_(level_count(topic)),
       levels_(inline_levels_.data()),
       stack_(inline_stack_.data()) {
-    if (depth_ > kInlineLevels) {
-        deep_levels_.resize(depth_);
-        deep_stack_.resize(depth_ + 2);
-        levels_ = deep_levels_.data();
-        stack_ = deep_stack_.data();
-    }
+    split();
     stack_[stack_size_++] = {0, 0};
 }
 
-// The number of the topic's level at `depth`; looked up when the walk first gets there, since most
-// walks end early.
-uint32_t FilterTrie::Walk::level_at(uint32_t depth) {
-    while (levels_known_ <= depth) {
-        const std::size_t slash = rest_.find('/');
-        levels_[levels_known_++] = trie_.levels_.find(rest_.substr(0, slash));
-        rest_.remove_prefix(slash == std::string_view::npos ? rest_.size() : slash + 1);
+// Cuts the topic and hashes all its levels at once, so that their look-ups wait for memory together
+// and not in turn.
+void FilterTrie::Walk::split() {
+    uint32_t begin = 0;
+    const auto size = static_cast<uint32_t>(topic_.size());
+    for (bool last = false; !last;) {
+        const std::size_t slash = topic_.find('/', begin);
+        last = slash == std::string_view::npos;
+        const uint32_t end = last ? size : static_cast<uint32_t>(slash);
+        const uint32_t hash = trie_.levels_.hash(topic_.substr(begin, end - begin));
+        trie_.levels_.prefetch_slot(hash);
+        if (depth_ == kInlineLevels) make_deep();
+        levels_[depth_++] = {begin, end, hash, kNone, false};
+        begin = end + 1;
     }
-    return levels_[depth];
+    for (uint32_t i = 0; i < depth_; ++i)
+        trie_.levels_.prefetch_text(levels_[i].hash);
+}
+
+// Moves to the heap, with room for as many levels as the topic can have.
+void FilterTrie::Walk::make_deep() {
+    const std::size_t levels = level_count(topic_);
+    deep_levels_.resize(levels);
+    deep_stack_.resize(levels + 2);
+    std::copy(levels_, levels_ + depth_, deep_levels_.data());
+    levels_ = deep_levels_.data();
+    stack_ = deep_stack_.data();
+}
+
+uint32_t FilterTrie::Walk::level_at(uint32_t depth) {
+    Level& level = levels_[depth];
+    if (!level.known) {
+        const std::string_view text = topic_.substr(level.begin, level.end - level.begin);
+        level.number = trie_.levels_.find(text, level.hash);
+        level.known = true;
+    }
+    return level.number;
+}
+
+void FilterTrie::Walk::push(Frame frame) {
+    stack_[stack_size_++] = frame;
+    __builtin_prefetch(trie_.nodes_.data() + frame.node);
+    if (frame.depth < depth_ && !trie_.edges_.empty()) {
+        const uint32_t level = level_at(frame.depth);
+        if (level != kNone) __builtin_prefetch(trie_.edges_.data() + trie_.home(frame.node, level));
+    }
 }
 
 void FilterTrie::Walk::visit(Frame frame) {
-    const Node& node = trie_.nodes_[frame.node];
+    const Node& node = trie_.nodes_.data()[frame.node];
     // Wildcards at the first level do not see topics that begin with `$` [MQTT-4.7.2-1].
     const bool hidden = dollar_ && frame.depth == 0;
     if (frame.depth == depth_) {
@@ -255,9 +287,9 @@ void FilterTrie::Walk::visit(Frame frame) {
     if (node.children != 0) {
         const uint32_t level = level_at(frame.depth);
         const uint32_t next = level == kNone ? kNone : trie_.child(frame.node, level);
-        if (next != kNone) stack_[stack_size_++] = {next, frame.depth + 1};
+        if (next != kNone) push({next, frame.depth + 1});
     }
-    if (node.plus != kNone && !hidden) stack_[stack_size_++] = {node.plus, frame.depth + 1};
+    if (node.plus != kNone && !hidden) push({node.plus, frame.depth + 1});
 }
 
 uint32_t FilterTrie::Walk::next() {

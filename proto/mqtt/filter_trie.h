@@ -60,24 +60,34 @@ class FilterTrie {
             uint32_t node;
             uint32_t depth;
         };
+        // A level of the topic: its text as offsets, and its number once `known`.
+        struct Level {
+            uint32_t begin;
+            uint32_t end;
+            uint32_t hash;
+            uint32_t number;
+            bool known;
+        };
         void visit(Frame frame);
+        void push(Frame frame);
+        void split();
+        void make_deep();
         [[nodiscard]] uint32_t level_at(uint32_t depth);
 
         const FilterTrie& trie_;
+        std::string_view topic_;
         uint32_t steps_left_;
         bool exceeded_ = false;
-        std::string_view rest_;      // of the topic, from level `levels_known_` on
-        bool dollar_;                // the topic begins with `$`
-        uint32_t depth_;             // number of levels in the topic
-        uint32_t levels_known_ = 0;  // entries of `levels_` filled so far
+        bool dollar_;         // the topic begins with `$`
+        uint32_t depth_ = 0;  // number of levels in the topic
         uint32_t stack_size_ = 0;
         uint32_t found_size_ = 0;
         std::array<uint32_t, 2> found_{};
-        std::array<uint32_t, kInlineLevels> inline_levels_;  // filled as far as used
+        std::array<Level, kInlineLevels> inline_levels_;     // filled as far as used
         std::array<Frame, kInlineLevels + 2> inline_stack_;  // a pending sibling for each level
-        std::vector<uint32_t> deep_levels_;
+        std::vector<Level> deep_levels_;
         std::vector<Frame> deep_stack_;
-        uint32_t* levels_;
+        Level* levels_;
         Frame* stack_;
     };
 

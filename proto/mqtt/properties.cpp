@@ -118,6 +118,11 @@ DecodeResult check_text(const Property& property) {
     return {};
 }
 
+constexpr PropertySet kForwarded =
+    set_of(PropertyId::PayloadFormatIndicator) | set_of(PropertyId::ContentType) |
+    set_of(PropertyId::ResponseTopic) | set_of(PropertyId::CorrelationData) |
+    set_of(PropertyId::UserProperty);
+
 bool may_repeat(PropertyOwner owner, PropertyId id) {
     return id == PropertyId::UserProperty ||
            (id == PropertyId::SubscriptionIdentifier && owner == Publish);
@@ -130,42 +135,11 @@ PropertyType type_of(PropertyId id) {
 }
 
 bool property_allowed(PropertyOwner owner, PropertyId id) {
-    return ((row_of(id).owners >> static_cast<unsigned>(owner)) & 1U) != 0;
+    return ((unsigned{row_of(id).owners} >> static_cast<unsigned>(owner)) & 1U) != 0;
 }
 
 bool is_forwarded(PropertyId id) {
-    switch (id) {
-        case PropertyId::PayloadFormatIndicator:
-        case PropertyId::ContentType:
-        case PropertyId::ResponseTopic:
-        case PropertyId::CorrelationData:
-        case PropertyId::UserProperty:
-            return true;
-        case PropertyId::MessageExpiryInterval:
-        case PropertyId::SubscriptionIdentifier:
-        case PropertyId::SessionExpiryInterval:
-        case PropertyId::AssignedClientIdentifier:
-        case PropertyId::ServerKeepAlive:
-        case PropertyId::AuthenticationMethod:
-        case PropertyId::AuthenticationData:
-        case PropertyId::RequestProblemInformation:
-        case PropertyId::WillDelayInterval:
-        case PropertyId::RequestResponseInformation:
-        case PropertyId::ResponseInformation:
-        case PropertyId::ServerReference:
-        case PropertyId::ReasonString:
-        case PropertyId::ReceiveMaximum:
-        case PropertyId::TopicAliasMaximum:
-        case PropertyId::TopicAlias:
-        case PropertyId::MaximumQos:
-        case PropertyId::RetainAvailable:
-        case PropertyId::MaximumPacketSize:
-        case PropertyId::WildcardSubscriptionAvailable:
-        case PropertyId::SubscriptionIdentifierAvailable:
-        case PropertyId::SharedSubscriptionAvailable:
-            return false;
-    }
-    return false;
+    return static_cast<std::size_t>(id) < kIdEnd && (kForwarded & set_of(id)) != 0;
 }
 
 bool next_property(std::string_view& rest, Property& out) {
@@ -206,6 +180,7 @@ bool next_property(std::string_view& rest, Property& out) {
 }
 
 std::optional<uint32_t> PropertyView::number(PropertyId id) const {
+    if (!may_have(set_of(id))) return std::nullopt;
     for (const Property& property : *this) {
         if (property.id == id) return property.number;
     }
@@ -213,6 +188,7 @@ std::optional<uint32_t> PropertyView::number(PropertyId id) const {
 }
 
 std::optional<std::string_view> PropertyView::text(PropertyId id) const {
+    if (!may_have(set_of(id))) return std::nullopt;
     for (const Property& property : *this) {
         if (property.id == id) return property.text;
     }
@@ -221,7 +197,14 @@ std::optional<std::string_view> PropertyView::text(PropertyId id) const {
 
 DecodeResult check_properties(PropertyOwner owner, std::string_view bytes,
                               const PropertyLimits& limits) {
-    uint64_t seen = 0;
+    PropertyView view;
+    return check_properties(owner, bytes, limits, view);
+}
+
+DecodeResult check_properties(PropertyOwner owner, std::string_view bytes,
+                              const PropertyLimits& limits, PropertyView& out) {
+    const std::string_view block = bytes;
+    PropertySet seen = 0;
     uint32_t user_count = 0;
     std::size_t user_bytes = 0;
     Property property;
@@ -230,7 +213,7 @@ DecodeResult check_properties(PropertyOwner owner, std::string_view bytes,
         if (!property_allowed(owner, property.id)) {
             return malformed("property does not belong in this packet");
         }
-        const uint64_t bit = uint64_t{1} << static_cast<unsigned>(property.id);
+        const PropertySet bit = set_of(property.id);
         if ((seen & bit) != 0 && !may_repeat(owner, property.id)) {
             return protocol_error("property occurs twice");
         }
@@ -249,10 +232,12 @@ DecodeResult check_properties(PropertyOwner owner, std::string_view bytes,
         if (!result.ok()) return result;
     }
     if (!bytes.empty()) return malformed("property is unknown or cut short");
+    out = PropertyView(block, seen);
     return {};
 }
 
 std::string_view forwarded_properties(PropertyView properties, std::string& scratch) {
+    if (!properties.may_have(~kForwarded)) return properties.bytes();
     std::string_view rest = properties.bytes();
     std::string_view run;  // what is handed on, while it is one piece of the input
     bool copied = false;

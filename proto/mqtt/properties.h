@@ -91,6 +91,12 @@ struct Property {
 // an unknown identifier included; then `rest` keeps what was not read. Checks bounds, not contents.
 [[nodiscard]] bool next_property(std::string_view& rest, Property& out);
 
+// One bit for each PropertyId.
+using PropertySet = uint64_t;
+[[nodiscard]] constexpr PropertySet set_of(PropertyId id) {
+    return PropertySet{1} << static_cast<unsigned>(id);
+}
+
 // A block of properties that passed `check_properties` or was built by PropertyWriter. Over other
 // bytes it is safe, and ends early. Lifetime: that of the bytes.
 class PropertyView {
@@ -115,11 +121,15 @@ class PropertyView {
 
     PropertyView() = default;
     explicit PropertyView(std::string_view bytes) : bytes_(bytes) {}
+    // `present`: which properties occur, known from checking the block; saves searching for others.
+    PropertyView(std::string_view bytes, PropertySet present) : bytes_(bytes), present_(present) {}
 
     [[nodiscard]] Iterator begin() const { return Iterator(bytes_); }
     [[nodiscard]] Iterator end() const { return {}; }
     [[nodiscard]] std::string_view bytes() const { return bytes_; }
     [[nodiscard]] bool empty() const { return bytes_.empty(); }
+    // False when it is known that none of these occurs.
+    [[nodiscard]] bool may_have(PropertySet any_of) const { return (present_ & any_of) != 0; }
 
     // The value of the first property `id`, if there is one of that kind.
     [[nodiscard]] std::optional<uint32_t> number(PropertyId id) const;
@@ -127,6 +137,7 @@ class PropertyView {
 
   private:
     std::string_view bytes_;
+    PropertySet present_ = ~PropertySet{0};
 };
 
 // Bounds against bloat; over them a packet is refused with 0x97 (Quota exceeded).
@@ -141,6 +152,9 @@ struct PropertyLimits {
 // Topic Alias 0, 0x97 over the limits. Spec: MQTT 5 §2.2.2.2 and the property sections of §3.
 [[nodiscard]] DecodeResult check_properties(PropertyOwner owner, std::string_view bytes,
                                             const PropertyLimits& limits);
+// The same, and on success the checked block in `out`.
+[[nodiscard]] DecodeResult check_properties(PropertyOwner owner, std::string_view bytes,
+                                            const PropertyLimits& limits, PropertyView& out);
 
 // The properties of a checked block that are handed on to subscribers, in order. A view of the
 // block as long as they lie side by side; copied over `scratch` when another property stands

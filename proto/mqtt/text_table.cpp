@@ -1,10 +1,10 @@
 #include "proto/mqtt/text_table.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "proto/base/assert.h"
-#include "proto/base/hash.h"
 
 namespace quorate::mqtt {
 namespace {
@@ -26,12 +26,47 @@ constexpr std::size_t class_of(std::size_t bytes) {
 constexpr std::size_t class_bytes(std::size_t index) {
     return index < 32 ? (index + 1) * kUnit : std::size_t{512} << (index - 32);
 }
+uint64_t load(const char* at, std::size_t size) {
+    uint64_t word = 0;
+    std::memcpy(&word, at, size);
+    return word;
+}
+
+// The first and the last bytes of a text of at most 16 bytes, overlapping, as two words.
+struct Words {
+    uint64_t first;
+    uint64_t last;
+};
+Words words_of(const char* at, std::size_t size) {
+    if (size >= 8) return {load(at, 8), load(at + size - 8, 8)};
+    if (size >= 4) return {load(at, 4), load(at + size - 4, 4)};
+    if (size == 0) return {0, 0};
+    const auto byte = [at](std::size_t i) { return uint64_t{static_cast<uint8_t>(at[i])}; };
+    return {byte(0), (byte(size / 2) << 8) | byte(size - 1)};
+}
+
+__extension__ using Wide = unsigned __int128;
+
+uint64_t fold(uint64_t a, uint64_t b) {
+    const Wide product = static_cast<Wide>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+// Most texts are levels of a few bytes, where a call into a library and memcmp() would cost more
+// than the hash and the comparison themselves.
+bool same(const char* a, const char* b, std::size_t size) {
+    if (size > 16) return std::memcmp(a, b, size) == 0;
+    const Words left = words_of(a, size);
+    const Words right = words_of(b, size);
+    return ((left.first ^ right.first) | (left.last ^ right.last)) == 0;
+}
+
 static_assert(class_of(kHeaderBytes + TextTable::kTextBytesMax) < 41);
 
 }  // namespace
 
 std::byte* TextTable::at(uint32_t place) const {
-    return slabs_[place / kUnitsPerSlab].get() + std::size_t{place % kUnitsPerSlab} * kUnit;
+    return slabs_.data()[place / kUnitsPerSlab].get() + std::size_t{place % kUnitsPerSlab} * kUnit;
 }
 
 std::string_view TextTable::text_at(uint32_t place) const {
@@ -45,15 +80,41 @@ std::string_view TextTable::text_at(uint32_t place) const {
 std::size_t TextTable::find_slot(std::string_view text, uint32_t hash) const {
     const std::size_t mask = slots_.size() - 1;
     for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
-        const Slot& slot = slots_[i];
+        const Slot& slot = slots_.data()[i];
         if (slot.place == kNone) return i;
-        if (slot.hash == hash && text_at(slot.place) == text) return i;
+        if (slot.hash != hash) continue;
+        const std::string_view known = text_at(slot.place);
+        if (known.size() == text.size() && same(known.data(), text.data(), text.size())) return i;
     }
 }
 
-uint32_t TextTable::find(std::string_view text) const {
+uint32_t TextTable::hash(std::string_view text) const {
+    constexpr uint64_t kFirst = 0xA0761D6478BD642FU;
+    constexpr uint64_t kSecond = 0xE7037ED1A0B428DBU;
+    const char* at = text.data();
+    std::size_t left = text.size();
+    uint64_t state = seed_ ^ fold(seed_ ^ kFirst, text.size() ^ kSecond);
+    for (; left > 16; at += 16, left -= 16) {
+        state = fold(load(at, 8) ^ kFirst, load(at + 8, 8) ^ state);
+    }
+    const Words words = words_of(at, left);
+    const uint64_t mixed = fold(words.first ^ kSecond, words.last ^ state);
+    return static_cast<uint32_t>(fold(mixed ^ kFirst, state ^ kSecond) >> 7);
+}
+
+void TextTable::prefetch_slot(uint32_t hash) const {
+    if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+}
+
+void TextTable::prefetch_text(uint32_t hash) const {
+    if (slots_.empty()) return;
+    const Slot& slot = slots_[hash & (slots_.size() - 1)];
+    if (slot.place != kNone) __builtin_prefetch(at(slot.place));
+}
+
+uint32_t TextTable::find(std::string_view text, uint32_t hash) const {
     if (size_ == 0) return kNone;
-    const Slot& slot = slots_[find_slot(text, static_cast<uint32_t>(hash64(text, seed_)))];
+    const Slot& slot = slots_[find_slot(text, hash)];
     if (slot.place == kNone) return kNone;
     uint32_t id = 0;
     std::memcpy(&id, at(slot.place), sizeof(id));
@@ -63,8 +124,8 @@ uint32_t TextTable::find(std::string_view text) const {
 TextTable::Inserted TextTable::insert(std::string_view text) {
     ASSERT(text.size() <= kTextBytesMax, "a text has at most 65,535 bytes");
     if (size_ * 8 >= slots_.size() * 7) grow();
-    const auto hash = static_cast<uint32_t>(hash64(text, seed_));
-    Slot& slot = slots_[find_slot(text, hash)];
+    const uint32_t text_hash = hash(text);
+    Slot& slot = slots_[find_slot(text, text_hash)];
     uint32_t id = 0;
     if (slot.place != kNone) {
         std::memcpy(&id, at(slot.place), sizeof(id));
@@ -83,7 +144,7 @@ TextTable::Inserted TextTable::insert(std::string_view text) {
     std::memcpy(piece, &id, sizeof(id));
     std::memcpy(piece + 4, &length, sizeof(length));
     if (!text.empty()) std::memcpy(piece + kHeaderBytes, text.data(), text.size());
-    slot = {hash, place};
+    slot = {text_hash, place};
     places_[id] = place;
     ++size_;
     return {id, true};
@@ -92,7 +153,7 @@ TextTable::Inserted TextTable::insert(std::string_view text) {
 uint32_t TextTable::erase(std::string_view text) {
     if (size_ == 0) return kNone;
     const std::size_t mask = slots_.size() - 1;
-    std::size_t hole = find_slot(text, static_cast<uint32_t>(hash64(text, seed_)));
+    std::size_t hole = find_slot(text, hash(text));
     const uint32_t place = slots_[hole].place;
     if (place == kNone) return kNone;
     uint32_t id = 0;

@@ -32,7 +32,13 @@ class TextTable {
     };
 
     // The number of `text`, or kNone.
-    [[nodiscard]] uint32_t find(std::string_view text) const;
+    [[nodiscard]] uint32_t find(std::string_view text) const { return find(text, hash(text)); }
+    // The same in steps, for who looks up several texts and lets the memory accesses overlap: first
+    // all hashes, then prefetch_slot of each, prefetch_text of each, find of each.
+    [[nodiscard]] uint32_t find(std::string_view text, uint32_t hash) const;
+    [[nodiscard]] uint32_t hash(std::string_view text) const;
+    void prefetch_slot(uint32_t hash) const;
+    void prefetch_text(uint32_t hash) const;
     // The number of `text`, new if it was absent: the one freed last, else the next.
     // Requires: text.size() <= kTextBytesMax.
     Inserted insert(std::string_view text);
