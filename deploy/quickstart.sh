@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh machine to a running broker: installs what is missing, builds, starts one broker with
-# MQTT on 127.0.0.1:1883 and WebSocket on 127.0.0.1:8083, waits until it is ready, prints what to try.
+# MQTT on 127.0.0.1:1883 and WebSocket on 127.0.0.1:8083, waits until it is ready, prints what to
+# try next.
 #
 #   deploy/quickstart.sh             stays in the foreground; Ctrl-C stops the broker
 #   deploy/quickstart.sh --detach    leaves it running; prints its pid on standard output
@@ -31,7 +32,7 @@ while [ $# -gt 0 ]; do
             exit 2
             ;;
         -h | --help)
-            sed -n '2,13s/^# \{0,1\}//p' "$0"
+            sed -n '2,14s/^# \{0,1\}//p' "$0"
             exit 0
             ;;
         *)
@@ -57,9 +58,11 @@ chmod 700 "$data_dir"
 log=$data_dir/quorate.log
 [ ! -e "$log" ] || mv "$log" "$log.1"
 : >"$log"
+tcp="{url: \"tcp://127.0.0.1:$mqtt_port\"}"
+ws="{url: \"ws://127.0.0.1:$ws_port/mqtt\"}"
 command=("$build_dir/bin/quorate"
     --set "node.data_dir=$data_dir"
-    --set "listeners=[{url: \"tcp://127.0.0.1:$mqtt_port\"}, {url: \"ws://127.0.0.1:$ws_port/mqtt\"}]"
+    --set "listeners=[$tcp, $ws]"
     --set "metrics.listen=127.0.0.1:$metrics_port")
 # A session of its own: Ctrl-C reaches this script alone, which passes on one signal for each it
 # gets, so that the first means "drain" and the second "at once" also with a detached broker.

@@ -206,7 +206,7 @@ def suite_fuzz(log):
 
 
 def fuzz_one(log, program, name):
-    """One target for FUZZ_SECONDS. New inputs stay in the build directory; the seeds are only read."""
+    """One target for FUZZ_SECONDS. New inputs stay in the build directory; seeds are only read."""
     found = os.path.join(ASAN_BUILD, "corpus", name)
     os.makedirs(found, exist_ok=True)
     command = [program, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048",

@@ -141,7 +141,7 @@ struct StorageConfig {
     uint32_t disk_stop = 97;
 };
 
-enum class QueueFull : uint8_t { DropOldest, DropNewest };
+enum class QueueFullOption : uint8_t { DropOldest, DropNewest };
 
 struct MqttConfig {
     ByteSize max_packet_size = mib(1);
@@ -166,7 +166,7 @@ struct MqttConfig {
     uint32_t max_shared_groups = 1000;
     uint32_t max_queued_messages = 10'000;
     ByteSize max_queued_bytes = mib(64);
-    QueueFull queue_full = QueueFull::DropOldest;
+    QueueFullOption queue_full = QueueFullOption::DropOldest;
     bool queue_qos0 = false;
     uint32_t max_qos0_queue = 1000;
     Milliseconds publish_timeout{10'000};

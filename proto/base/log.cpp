@@ -18,8 +18,6 @@
 #include <spdlog/details/thread_pool.h>
 #include <spdlog/sinks/sink.h>
 
-#include "proto/base/log_format.h"
-
 namespace quorate {
 namespace {
 

@@ -161,4 +161,15 @@ class Log {
     LogText component_;
 };
 
+// A line before it is text; made by Logger, here for tests.
+struct LogLine {
+    LogLevel level;
+    std::string_view component;
+    std::string_view message;
+    std::initializer_list<LogField> fields;
+};
+
+// How a line looks, with the bounds and escapes above and without a newline at its end.
+[[nodiscard]] std::string format_line(const LogLine& line, LogFormat format);
+
 }  // namespace quorate

@@ -1,11 +1,11 @@
-#include "proto/base/log_format.h"
-
 #include <array>
 #include <chrono>
 #include <iterator>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+
+#include "proto/base/log.h"
 
 namespace quorate {
 namespace {

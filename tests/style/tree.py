@@ -58,7 +58,7 @@ def code_only(text):
 
 
 def functions(text):
-    """(first line, number of lines) of each function body with its head; rough, for formatted code."""
+    """(first line, number of lines) of each function with its head; rough, for formatted code."""
     code = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", blank, code_only(text), flags=re.MULTILINE)
     scopes, head_start, found = [], 0, []
     for at, character in enumerate(code):

@@ -93,7 +93,7 @@ metrics: {listen: "[::1]:9000"}
     CHECK(config.mqtt.max_packet_size.value == 268'435'460);
     CHECK_FALSE(config.mqtt.retain);
     CHECK(config.mqtt.session_expiry_max == kNever);
-    CHECK(config.mqtt.queue_full == QueueFull::DropNewest);
+    CHECK(config.mqtt.queue_full == QueueFullOption::DropNewest);
     CHECK(config.shared.strategy == SharedStrategy::Sticky);
     CHECK(config.shared.handover == SharedHandover::Disconnect);
     CHECK(config.limits.connect_rate.off());
