@@ -1,7 +1,8 @@
 #include "proto/mqtt/message.h"
 
+#include <cstring>
+
 #include "proto/base/assert.h"
-#include "proto/base/bytes.h"
 #include "proto/mqtt/packets.h"
 
 namespace quorate::mqtt {
@@ -18,6 +19,15 @@ void store(char*& at, Integer value) {
     for (std::size_t i = 0; i < sizeof(Integer); ++i) {
         *at++ = static_cast<char>(static_cast<uint64_t>(value) >> (8 * i));
     }
+}
+
+template <typename Integer>
+Integer fetch(const char* at) {
+    uint64_t value = 0;
+    for (std::size_t i = 0; i < sizeof(Integer); ++i) {
+        value |= uint64_t{static_cast<uint8_t>(at[i])} << (8 * i);
+    }
+    return static_cast<Integer>(value);
 }
 
 void copy(char*& at, std::string_view bytes) {
@@ -75,29 +85,27 @@ void encode_message(std::string& out, const MessageView& message) {
 }
 
 std::optional<MessageView> decode_message(std::string_view in) {
-    RecordReader reader(in);
-    if (reader.u8() != kFormat) return std::nullopt;
-    const uint8_t flags = reader.u8();
-    const uint8_t qos = flags & kQosBits;
+    if (in.size() < kHeaderBytes || fetch<uint8_t>(in.data()) != kFormat) return std::nullopt;
+    const auto flags = fetch<uint8_t>(in.data() + 1);
+    const unsigned qos = flags & kQosBits;
+    const bool expires = (flags & kExpiryBit) != 0;
     if (qos > 2 || (flags & ~(kQosBits | kRetainBit | kExpiryBit)) != 0) return std::nullopt;
-    const uint16_t topic_bytes = reader.u16();
-    const uint32_t forward_bytes = reader.u32();
-    const uint32_t payload_bytes = reader.u32();
-    const uint32_t expiry = reader.u32();
-    MessageView message;
-    message.qos = static_cast<QoS>(qos);
-    message.retain = (flags & kRetainBit) != 0;
-    if ((flags & kExpiryBit) != 0) {
-        message.message_expiry_s = expiry;
-    } else if (expiry != 0) {
+    const std::size_t topic_bytes = fetch<uint16_t>(in.data() + 2);
+    const std::size_t forward_bytes = fetch<uint32_t>(in.data() + 4);
+    const std::size_t payload_bytes = fetch<uint32_t>(in.data() + 8);
+    const auto expiry = fetch<uint32_t>(in.data() + 12);
+    if (!expires && expiry != 0) return std::nullopt;
+    if (in.size() - kHeaderBytes != topic_bytes + forward_bytes + payload_bytes) {
         return std::nullopt;
     }
-    message.publisher = reader.u64();
-    message.topic = reader.raw(topic_bytes);
-    message.forward = reader.raw(forward_bytes);
-    message.payload = reader.raw(payload_bytes);
-    if (!reader.finished()) return std::nullopt;
-    return message;
+    const char* const topic = in.data() + kHeaderBytes;
+    const char* const forward = topic + topic_bytes;
+    const char* const payload = forward + forward_bytes;
+    return MessageView{
+        {topic, topic_bytes},           {payload, payload_bytes},
+        {forward, forward_bytes},       expires ? std::optional<uint32_t>(expiry) : std::nullopt,
+        static_cast<QoS>(qos),          (flags & kRetainBit) != 0,
+        fetch<uint64_t>(in.data() + 16)};
 }
 
 }  // namespace quorate::mqtt

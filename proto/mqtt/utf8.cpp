@@ -26,13 +26,25 @@ uint64_t load(const char* at) {
     return word;
 }
 
-// The last `size` < 8 bytes of a text, filled up with bytes that have no trait.
-uint64_t load_tail(const char* at, std::size_t size) {
-    char buffer[8] = {'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x'};
-    if ((size & 4U) != 0) std::memcpy(buffer, at, 4);
-    if ((size & 2U) != 0) std::memcpy(buffer + (size & 4U), at + (size & 4U), 2);
-    if ((size & 1U) != 0) buffer[size - 1] = at[size - 1];
-    return load(buffer);
+static_assert(std::endian::native == std::endian::little, "bytes are shifted in reading order");
+
+// The last `size` < 8 bytes of a text of `total` bytes, filled up with bytes that have no trait. In
+// loads and shifts alone: a copy to a buffer would stall the load that follows it.
+uint64_t load_tail(const char* end, std::size_t size, std::size_t total) {
+    constexpr uint64_t kFill = 0x7878787878787878U;  // 'x'
+    const uint64_t fill = kFill << (8 * size);
+    if (total >= 8) return (load(end - 8) >> (8 * (8 - size))) | fill;
+    const char* at = end - size;
+    const auto byte = [at](std::size_t i) { return uint64_t{static_cast<uint8_t>(at[i])}; };
+    if (size >= 4) {
+        uint32_t first = 0;
+        uint32_t last = 0;
+        std::memcpy(&first, at, 4);
+        std::memcpy(&last, end - 4, 4);
+        return first | (uint64_t{last} << (8 * (size - 4))) | fill;
+    }
+    const std::size_t middle = size / 2;
+    return byte(0) | (byte(middle) << (8 * middle)) | (byte(size - 1) << (8 * (size - 1))) | fill;
 }
 
 // The length of the well-formed sequence at `at` that does not begin with an ASCII byte; 0 if it is
@@ -109,7 +121,7 @@ TextTraits traits_of(std::string_view text) {
     std::size_t left = text.size();
     for (; left >= 8; left -= 8, at += 8)
         take(load(at));
-    if (left > 0) take(load_tail(at, left));
+    if (left > 0) take(load_tail(at + left, left, text.size()));
     traits.ascii = (high & kHighs) == 0;
     traits.null = null != 0;
     traits.wildcard = wildcard != 0;
