@@ -47,7 +47,8 @@ class KeyReader {
     bool failed_ = false;
 };
 
-// (group, generation): what all state keys of one replica of a group begin with.
+// (group, generation): what all state keys of one replica of a group begin with. The highest number
+// of both together is not used: nothing could be the end of its range.
 [[nodiscard]] std::string state_prefix(GroupId group, Generation generation);
 
 // The smallest key greater than every key that starts with `prefix`; empty means "no upper bound".

@@ -1,5 +1,6 @@
 #include "storage/rocks_engine.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -156,14 +157,17 @@ class Listener final : public rocksdb::EventListener {
     std::atomic<bool> reported_{false};
 };
 
-rocksdb::Options base_options(rocksdb::Env* env, const std::shared_ptr<rocksdb::Cache>& cache) {
+rocksdb::Options base_options(rocksdb::Env* env, const std::shared_ptr<rocksdb::Cache>& cache,
+                              std::size_t memtable_bytes) {
     rocksdb::Options options;
+    options.write_buffer_size = memtable_bytes;
+    // Small blocks, so that an idle node stays small.
+    options.arena_block_size = std::min(memtable_bytes / 8, std::size_t{256} << 10);
     options.env = env;
     options.create_if_missing = true;
     options.paranoid_checks = true;
     options.max_background_jobs = 2;
     options.max_open_files = 512;
-    options.arena_block_size = std::size_t{256} << 10;
     options.max_write_buffer_number = 3;
     options.keep_log_file_num = 2;
     options.max_log_file_size = std::size_t{1} << 20;
@@ -278,8 +282,7 @@ class RocksEngine::Impl {
             !repaired) {
             return repaired;
         }
-        rocksdb::Options options = base_options(env(), cache_);
-        options.write_buffer_size = options_.log_memtable_bytes;
+        rocksdb::Options options = base_options(env(), cache_, options_.log_memtable_bytes);
         options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
         options.track_and_verify_wals_in_manifest = true;
         options.recycle_log_file_num = 0;
@@ -295,8 +298,7 @@ class RocksEngine::Impl {
     }
 
     Status open_state() {
-        rocksdb::Options options = base_options(env(), cache_);
-        options.write_buffer_size = options_.state_memtable_bytes;
+        rocksdb::Options options = base_options(env(), cache_, options_.state_memtable_bytes);
         options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kNoCompression,
                                          deep_compression()};
         auto listener = std::make_shared<Listener>(options_.on_background_error);
@@ -341,9 +343,9 @@ Status RocksEngine::Impl::remove_unnamed_generations() {
         const bool wanted =
             named.contains(group) && (kept == loaded.end() || kept->second == generation);
         const std::string prefix = state_prefix(group, generation);
-        if (!wanted) batch.remove_range(prefix, prefix_end(prefix));
         const std::string next = prefix_end(prefix);
         if (next.empty()) break;
+        if (!wanted) batch.remove_range(prefix, next);
         at->seek(next);
     }
     return batch.empty() ? Status() : state_->write(batch);

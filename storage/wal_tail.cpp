@@ -141,10 +141,9 @@ Status repair_wal_tail(rocksdb::FileSystem& files, const std::string& directory,
                          "directory from a backup, or empty it so that the node is rebuilt from "
                          "the other replicas."};
     }
-    status = files.Truncate(path, tail.whole_bytes, options, nullptr);
-    if (!status.ok()) return io_error(path, status);
     std::unique_ptr<rocksdb::FSWritableFile> file;
     status = files.ReopenWritableFile(path, rocksdb::FileOptions(), &file, nullptr);
+    if (status.ok()) status = file->Truncate(tail.whole_bytes, options, nullptr);
     if (status.ok()) status = file->Sync(options, nullptr);
     if (status.ok()) status = file->Close(options, nullptr);
     if (!status.ok()) return io_error(path, status);
