@@ -21,84 +21,116 @@ std::size_t FilterTrie::home(uint32_t node, uint32_t level) const {
     return static_cast<std::size_t>(mixed >> 32) & (edges_.size() - 1);
 }
 
-uint32_t FilterTrie::child(uint32_t node, uint32_t level) const {
-    if (edges_.empty()) return kNone;
+// The slot of the edge, or the free slot where it would go. Requires: edges_ is not empty.
+std::size_t FilterTrie::slot_of(uint32_t node, uint32_t level) const {
     const std::size_t mask = edges_.size() - 1;
     for (std::size_t i = home(node, level);; i = (i + 1) & mask) {
         const Edge& edge = edges_.data()[i];
-        if (edge.node == node && edge.level == level) return edge.child;
-        if (edge.node == kNone) return kNone;
+        if (edge.node == kNone || (edge.node == node && edge.level == level)) return i;
     }
 }
 
-// The node where the filter ends, or kNone; `hash` tells whether it ends with `#` below that node.
-uint32_t FilterTrie::find_end(std::string_view filter, bool& hash) const {
-    hash = false;
-    uint32_t node = 0;
-    for (Levels level(filter); !level.done() && node != kNone; level.next()) {
-        if (*level == "#") {
-            hash = true;
-        } else if (*level == "+") {
-            node = nodes_[node].plus;
-        } else {
-            const uint32_t number = levels_.find(*level);
-            node = number == TextTable::kNone ? kNone : child(node, number);
-        }
-    }
-    return node;
+uint32_t FilterTrie::target(uint32_t node, uint32_t level) const {
+    if (level == kPlus) return nodes_[node].plus;
+    if (edges_.empty()) return kNone;
+    const Edge& edge = edges_[slot_of(node, level)];
+    return edge.node == kNone ? kNone : edge.target;
 }
 
 uint32_t FilterTrie::find(std::string_view filter) const {
-    bool hash = false;
-    const uint32_t node = find_end(filter, hash);
-    if (node == kNone) return kNone;
-    return hash ? nodes_[node].hash : nodes_[node].here;
+    uint32_t node = 0;
+    for (Levels level(filter);;) {
+        if (*level == "#") return nodes_[node].hash;
+        const uint32_t number = *level == "+" ? kPlus : levels_.find(*level);
+        if (number == TextTable::kNone) return kNone;
+        level.next();
+        const bool ends = level.done();
+        const bool ends_in_hash = !ends && *level == "#";
+        const uint32_t next = target(node, number);
+        if (next == kNone) return kNone;
+        if (is_leaf(next)) {
+            const bool same = ends_with_hash(next) ? ends_in_hash : ends;
+            return same ? next & kNumber : kNone;
+        }
+        node = next;
+        if (ends) return nodes_[node].here;
+    }
 }
 
 TextTable::Inserted FilterTrie::insert(std::string_view filter) {
     uint32_t node = 0;
-    bool hash = false;
-    for (Levels level(filter); !level.done(); level.next()) {
-        if (*level == "#") {
-            hash = true;
-        } else {
-            node = add_child(node, *level);
+    for (Levels level(filter);;) {
+        if (*level == "#") return end_at(node, true);
+        const uint32_t number = *level == "+" ? kPlus : levels_.insert(*level).id;
+        level.next();
+        const bool ends = level.done();
+        const bool ends_in_hash = !ends && *level == "#";
+        uint32_t next = target(node, number);
+        if (next == kNone) {
+            if (ends || ends_in_hash) {
+                const uint32_t id = new_id({node * 2 + (ends_in_hash ? 1U : 0U), number});
+                add_target(node, number, leaf_of(id, ends_in_hash));
+                return {id, true};
+            }
+            next = new_node(node, number);
+            add_target(node, number, next);
+        } else if (is_leaf(next)) {
+            const bool same = ends_with_hash(next) ? ends_in_hash : ends;
+            if (same) return {next & kNumber, false};
+            next = promote(node, number, next);
         }
+        node = next;
+        if (ends) return end_at(node, false);
     }
-    uint32_t& end = hash ? nodes_[node].hash : nodes_[node].here;
-    if (end != kNone) return {end, false};
-    if (free_ids_.empty()) {
-        end = static_cast<uint32_t>(ends_.size());
-        ends_.push_back(kNone);
-    } else {
-        end = free_ids_.back();
-        free_ids_.pop_back();
-    }
-    ends_[end] = node * 2 + (hash ? 1 : 0);
-    ++size_;
-    return {end, true};
 }
 
 uint32_t FilterTrie::erase(std::string_view filter) {
-    bool hash = false;
-    const uint32_t node = find_end(filter, hash);
-    if (node == kNone) return kNone;
-    uint32_t& end = hash ? nodes_[node].hash : nodes_[node].here;
-    if (end == kNone) return kNone;
-    const uint32_t id = end;
-    end = kNone;
-    ends_[id] = kNone;
+    const uint32_t id = find(filter);
+    if (id == kNone) return kNone;
+    const End end = ends_[id];
+    const uint32_t node = end.at / 2;
+    if (end.level != kNone) {
+        remove_target(node, end.level);
+    } else if (end.at % 2 != 0) {
+        nodes_[node].hash = kNone;
+    } else {
+        nodes_[node].here = kNone;
+    }
+    ends_[id] = End{};
     free_ids_.push_back(id);
     --size_;
     prune(node);
     return id;
 }
 
+uint32_t FilterTrie::new_id(End end) {
+    uint32_t id = 0;
+    if (free_ids_.empty()) {
+        id = static_cast<uint32_t>(ends_.size());
+        ASSERT(id < kNumber, "more than a thousand million filters");
+        ends_.push_back(end);
+    } else {
+        id = free_ids_.back();
+        free_ids_.pop_back();
+        ends_[id] = end;
+    }
+    ++size_;
+    return id;
+}
+
+// The filter that ends at a node, new if there is none.
+TextTable::Inserted FilterTrie::end_at(uint32_t node, bool hash) {
+    uint32_t& end = hash ? nodes_[node].hash : nodes_[node].here;
+    if (end != kNone) return {end, false};
+    end = new_id({node * 2 + (hash ? 1U : 0U), kNone});
+    return {end, true};
+}
+
 uint32_t FilterTrie::new_node(uint32_t parent, uint32_t level) {
     uint32_t node = 0;
     if (free_nodes_.empty()) {
         node = static_cast<uint32_t>(nodes_.size());
-        ASSERT(node < (uint32_t{1} << 31), "more than two thousand million trie nodes");
+        ASSERT(node < kNumber, "more than a thousand million trie nodes");
         nodes_.emplace_back();
     } else {
         node = free_nodes_.back();
@@ -110,53 +142,82 @@ uint32_t FilterTrie::new_node(uint32_t parent, uint32_t level) {
     return node;
 }
 
-uint32_t FilterTrie::add_child(uint32_t node, std::string_view level) {
-    if (level == "+") {
-        if (nodes_[node].plus == kNone) {
-            const uint32_t added = new_node(node, kPlus);
-            nodes_[node].plus = added;
-        }
-        return nodes_[node].plus;
-    }
-    const uint32_t number = levels_.insert(level).id;
-    const uint32_t found = child(node, number);
-    if (found != kNone) return found;
-    if (number >= level_uses_.size()) level_uses_.resize(number + 1);
-    ++level_uses_[number];
-    const uint32_t added = new_node(node, number);
-    ++nodes_[node].children;
-    add_edge({node, number, added});
+// Puts a node in the place of a leaf, so that other filters can go on from there.
+uint32_t FilterTrie::promote(uint32_t node, uint32_t level, uint32_t leaf) {
+    const uint32_t id = leaf & kNumber;
+    const bool hash = ends_with_hash(leaf);
+    const uint32_t added = new_node(node, level);
+    (hash ? nodes_[added].hash : nodes_[added].here) = id;
+    ends_[id] = {added * 2 + (hash ? 1U : 0U), kNone};
+    set_target(node, level, added);
     return added;
 }
 
-void FilterTrie::add_edge(Edge edge) {
+// Frees the node, and each ancestor, that leads nowhere any more; one that is but the end of a
+// single filter becomes a leaf again.
+void FilterTrie::prune(uint32_t node) {
+    while (node != 0) {
+        const Node left = nodes_[node];
+        if (left.children != 0 || left.plus != kNone) return;
+        if (left.here != kNone && left.hash != kNone) return;
+        free_nodes_.push_back(node);
+        if (left.here != kNone || left.hash != kNone) {
+            const bool hash = left.hash != kNone;
+            const uint32_t id = hash ? left.hash : left.here;
+            ends_[id] = {left.parent * 2 + (hash ? 1U : 0U), left.level};
+            set_target(left.parent, left.level, leaf_of(id, hash));
+            return;
+        }
+        remove_target(left.parent, left.level);
+        node = left.parent;
+    }
+}
+
+// Requires: there is no such edge yet.
+void FilterTrie::add_target(uint32_t node, uint32_t level, uint32_t target) {
+    if (level == kPlus) {
+        nodes_[node].plus = target;
+        return;
+    }
     if (edge_count_ * 4 >= edges_.size() * 3) grow_edges();
-    const std::size_t mask = edges_.size() - 1;
-    std::size_t i = home(edge.node, edge.level);
-    while (edges_[i].node != kNone)
-        i = (i + 1) & mask;
-    edges_[i] = edge;
+    edges_[slot_of(node, level)] = {node, level, target};
     ++edge_count_;
+    ++nodes_[node].children;
+    if (level >= level_uses_.size()) level_uses_.resize(std::size_t{level} + 1);
+    ++level_uses_[level];
+}
+
+// Requires: there is such an edge.
+void FilterTrie::set_target(uint32_t node, uint32_t level, uint32_t target) {
+    if (level == kPlus) {
+        nodes_[node].plus = target;
+    } else {
+        edges_[slot_of(node, level)].target = target;
+    }
+}
+
+// Requires: there is such an edge.
+void FilterTrie::remove_target(uint32_t node, uint32_t level) {
+    if (level == kPlus) {
+        nodes_[node].plus = kNone;
+        return;
+    }
+    remove_edge(node, level);
+    --nodes_[node].children;
+    if (--level_uses_[level] == 0) levels_.erase(levels_.text(level));
 }
 
 void FilterTrie::grow_edges() {
     std::vector<Edge> old(edges_.empty() ? kEdgesFirst : edges_.size() * 2);
     old.swap(edges_);
-    const std::size_t mask = edges_.size() - 1;
     for (const Edge& edge : old) {
-        if (edge.node == kNone) continue;
-        std::size_t i = home(edge.node, edge.level);
-        while (edges_[i].node != kNone)
-            i = (i + 1) & mask;
-        edges_[i] = edge;
+        if (edge.node != kNone) edges_[slot_of(edge.node, edge.level)] = edge;
     }
 }
 
 void FilterTrie::remove_edge(uint32_t node, uint32_t level) {
     const std::size_t mask = edges_.size() - 1;
-    std::size_t hole = home(node, level);
-    while (edges_[hole].node != node || edges_[hole].level != level)
-        hole = (hole + 1) & mask;
+    std::size_t hole = slot_of(node, level);
     for (std::size_t i = (hole + 1) & mask; edges_[i].node != kNone; i = (i + 1) & mask) {
         const std::size_t wanted = home(edges_[i].node, edges_[i].level);
         if (((i - wanted) & mask) >= ((i - hole) & mask)) {
@@ -168,33 +229,13 @@ void FilterTrie::remove_edge(uint32_t node, uint32_t level) {
     --edge_count_;
 }
 
-// Frees the node, and each ancestor, that leads nowhere any more.
-void FilterTrie::prune(uint32_t node) {
-    while (node != 0) {
-        const Node& empty = nodes_[node];
-        if (empty.children != 0 || empty.plus != kNone || empty.here != kNone ||
-            empty.hash != kNone) {
-            return;
-        }
-        const uint32_t parent = empty.parent;
-        const uint32_t level = empty.level;
-        if (level == kPlus) {
-            nodes_[parent].plus = kNone;
-        } else {
-            remove_edge(parent, level);
-            --nodes_[parent].children;
-            if (--level_uses_[level] == 0) levels_.erase(levels_.text(level));
-        }
-        free_nodes_.push_back(node);
-        node = parent;
-    }
-}
-
 void FilterTrie::text(uint32_t id, std::string& out) const {
     ASSERT(in_use(id), "no filter has this number");
     out.clear();
+    const End end = ends_[id];
     std::vector<uint32_t> path;
-    for (uint32_t node = ends_[id] / 2; node != 0; node = nodes_[node].parent) {
+    if (end.level != kNone) path.push_back(end.level);
+    for (uint32_t node = end.at / 2; node != 0; node = nodes_[node].parent) {
         path.push_back(nodes_[node].level);
     }
     for (auto level = path.rbegin(); level != path.rend(); ++level) {
@@ -205,13 +246,13 @@ void FilterTrie::text(uint32_t id, std::string& out) const {
             out.append(levels_.text(*level));
         }
     }
-    if (ends_[id] % 2 != 0) out.append(path.empty() ? "#" : "/#");
+    if (end.at % 2 != 0) out.append(path.empty() ? "#" : "/#");
 }
 
 std::size_t FilterTrie::memory_bytes() const {
     return levels_.memory_bytes() + level_uses_.capacity() * sizeof(uint32_t) +
            nodes_.capacity() * sizeof(Node) + free_nodes_.capacity() * sizeof(uint32_t) +
-           edges_.capacity() * sizeof(Edge) + ends_.capacity() * sizeof(uint32_t) +
+           edges_.capacity() * sizeof(Edge) + ends_.capacity() * sizeof(End) +
            free_ids_.capacity() * sizeof(uint32_t);
 }
 
@@ -265,31 +306,37 @@ uint32_t FilterTrie::Walk::level_at(uint32_t depth) {
     return level.number;
 }
 
-void FilterTrie::Walk::push(Frame frame) {
-    stack_[stack_size_++] = frame;
-    __builtin_prefetch(trie_.nodes_.data() + frame.node);
-    if (frame.depth < depth_ && !trie_.edges_.empty()) {
-        const uint32_t level = level_at(frame.depth);
-        if (level != kNone) __builtin_prefetch(trie_.edges_.data() + trie_.home(frame.node, level));
+// Takes note of what an edge leads to, `depth` levels below the root.
+void FilterTrie::Walk::follow(uint32_t target, uint32_t depth) {
+    if (target == kNone) return;
+    if (is_leaf(target)) {
+        if (depth == depth_ || ends_with_hash(target)) found_[found_size_++] = target & kNumber;
+        return;
+    }
+    stack_[stack_size_++] = {target, depth};
+    __builtin_prefetch(trie_.nodes_.data() + target);
+    if (depth < depth_ && !trie_.edges_.empty()) {
+        const uint32_t level = level_at(depth);
+        if (level != kNone) __builtin_prefetch(trie_.edges_.data() + trie_.home(target, level));
     }
 }
 
+// Finds are pushed in the reverse of the order in which next() yields them.
 void FilterTrie::Walk::visit(Frame frame) {
     const Node& node = trie_.nodes_.data()[frame.node];
-    // Wildcards at the first level do not see topics that begin with `$` [MQTT-4.7.2-1].
-    const bool hidden = dollar_ && frame.depth == 0;
     if (frame.depth == depth_) {
         if (node.here != kNone) found_[found_size_++] = node.here;
         if (node.hash != kNone) found_[found_size_++] = node.hash;
         return;
     }
-    if (node.hash != kNone && !hidden) found_[found_size_++] = node.hash;
     if (node.children != 0) {
         const uint32_t level = level_at(frame.depth);
-        const uint32_t next = level == kNone ? kNone : trie_.child(frame.node, level);
-        if (next != kNone) push({next, frame.depth + 1});
+        if (level != kNone) follow(trie_.target(frame.node, level), frame.depth + 1);
     }
-    if (node.plus != kNone && !hidden) push({node.plus, frame.depth + 1});
+    // Wildcards at the first level do not see topics that begin with `$` [MQTT-4.7.2-1].
+    if (dollar_ && frame.depth == 0) return;
+    follow(node.plus, frame.depth + 1);
+    if (node.hash != kNone) found_[found_size_++] = node.hash;
 }
 
 uint32_t FilterTrie::Walk::next() {
