@@ -1,4 +1,5 @@
-// A channel under a hostile client and a whimsical host. The input is a program: each byte an act,
+// A channel under a hostile client and a whimsical host, long because it is one act after another.
+// The input is a program: each byte an act,
 // followed by its operands: whole packets of a grammar, raw bytes, answers of the host, messages to
 // the client, time. Oracle beyond "no crash":
 //   - the output is a sequence of whole, valid packets that a server may send;

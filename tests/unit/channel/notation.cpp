@@ -1,3 +1,4 @@
+// Long, because it is a list: one writer and one reader for each packet type.
 #include "tests/unit/channel/notation.h"
 
 #include <charconv>

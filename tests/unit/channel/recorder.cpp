@@ -1,3 +1,4 @@
+// Long, because it is two lists: a line for each call of the host, a branch for each command.
 #include "tests/unit/channel/recorder.h"
 
 #include <fmt/format.h>
