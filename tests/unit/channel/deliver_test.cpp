@@ -1,4 +1,4 @@
-// Messages to the client and its acknowledgements, statement by statement. Long, because it is a list.
+// Messages to the client and its acknowledgements, by statement. Long, because it is a list.
 #include <algorithm>
 #include <array>
 #include <deque>
