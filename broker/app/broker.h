@@ -1,0 +1,92 @@
+// The broker: builds everything from a configuration, by constructor, and runs it.
+//
+//   open -> (ready) -> run -> drain -> stop
+//
+// Thread: the program's main thread. Owner: main. Errors: open() answers what main turns into an
+// exit code: Locked, Corrupt and NotFound of the data directory (3), everything else (1).
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "broker/admin/metrics_text.h"
+#include "broker/app/front_end.h"
+#include "broker/app/http_server.h"
+#include "broker/app/sys_topics.h"
+#include "broker/config/config.h"
+#include "broker/config/yaml_loader.h"
+#include "broker/net/event_loop.h"
+#include "broker/net/listener.h"
+#include "cluster/router/cluster.h"
+#include "proto/base/environment.h"
+#include "proto/base/log.h"
+#include "proto/base/metrics.h"
+#include "proto/base/result.h"
+
+namespace quorate::broker {
+
+class Broker {
+  public:
+    // What a failed start must exit with.
+    struct Failure {
+        int exit_code = 1;
+        std::string text;
+    };
+
+    Broker(Config config, ConfigSources sources, Logger& logger, std::string version);
+    ~Broker();
+    Broker(const Broker&) = delete;
+    Broker& operator=(const Broker&) = delete;
+
+    // Recovers the data, opens the listeners, starts the loops. Nothing when it serves.
+    [[nodiscard]] std::optional<Failure> open();
+    // URLs with their real ports, for the ready line.
+    [[nodiscard]] std::vector<std::string> listeners() const;
+
+    // About once a second from the main thread: overload, watchdog, suppressed log lines.
+    void supervise();
+    // SIGHUP: certificates, log level and limits that may change while running.
+    void reload();
+    // Stops listening and tells every client; then waits until all are gone or the time is over.
+    // `interrupted` is asked now and then; true ends the wait.
+    void drain(const std::function<bool()>& interrupted);
+    void stop();
+
+  private:
+    struct Loop;
+
+    [[nodiscard]] std::optional<Failure> open_cluster();
+    [[nodiscard]] std::optional<Failure> open_listeners();
+    [[nodiscard]] std::optional<Failure> open_http();
+    void publish_sys_topics();
+    [[nodiscard]] Readiness readiness() const;
+    [[nodiscard]] bool alive() const;
+    void refresh_metrics(MetricsShard& shard);
+    void watch_memory();
+
+    Config config_;
+    ConfigSources sources_;
+    Logger& logger_;
+    Log log_;
+    std::string version_;
+    SystemClock clock_;
+    Metrics metrics_;
+    NodeStatus status_;
+    std::unique_ptr<cluster::Cluster> cluster_;
+    std::vector<std::unique_ptr<TlsContextSlot>> tls_;
+    std::vector<std::unique_ptr<ListenerGroup>> listener_groups_;
+    std::vector<std::unique_ptr<Loop>> loops_;
+    std::unique_ptr<SysTopics> sys_topics_;
+    std::unique_ptr<MetricsText> metrics_text_;
+    std::unique_ptr<HttpServer> http_;
+    std::chrono::nanoseconds started_{0};
+    std::chrono::nanoseconds sys_published_{0};
+    std::atomic<bool> serving_{false};
+    bool stopped_ = false;
+};
+
+}  // namespace quorate::broker

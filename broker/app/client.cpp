@@ -1,0 +1,98 @@
+#include "broker/app/client.h"
+
+#include "broker/app/front_end.h"
+#include "cluster/router/loop_port.h"
+
+namespace quorate::broker {
+
+Client::Client(FrontEnd& front_end, Connection& connection, uint32_t slot, uint32_t generation,
+               LoopTime now)
+    : front_end_(front_end),
+      connection_(&connection),
+      slot_(slot),
+      generation_(generation),
+      opened_at_(now),
+      channel_(*this, front_end.channel_context(), now) {}
+
+Client::~Client() = default;
+
+ConnectionRef Client::ref() const {
+    return {front_end_.port().incarnation(), front_end_.port().loop(), slot_, generation_};
+}
+
+uint32_t Client::shared_subscription_id(uint64_t group_hash) const {
+    if (extras_ == nullptr) return 0;
+    for (const SharedMembership& membership : extras_->memberships) {
+        if (membership.group_hash == group_hash) return membership.subscription_id;
+    }
+    return 0;
+}
+
+Client::Extras& Client::extras() {
+    if (extras_ == nullptr) extras_ = std::make_unique<Extras>();
+    return *extras_;
+}
+
+std::byte* Client::prepare(std::size_t size) {
+    return connection_ != nullptr ? connection_->prepare(size) : front_end_.scratch(size);
+}
+
+void Client::commit(std::size_t size) {
+    if (connection_ != nullptr) connection_->commit(size);
+}
+
+std::size_t Client::output_bytes() const {
+    return connection_ != nullptr ? connection_->pending_output() : 0;
+}
+
+void Client::close(const CloseCause& cause) {
+    front_end_.close(*this, cause);
+}
+
+std::string Client::make_client_id() {
+    return front_end_.make_client_id();
+}
+
+AuthOutcome Client::authenticate(const AuthenticateRequest& request) {
+    return front_end_.authenticate(*this, request);
+}
+
+void Client::attach(const AttachRequest& request) {
+    front_end_.sessions().attach(*this, request);
+}
+
+void Client::detach(DetachHow how, std::optional<uint32_t> new_expiry_seconds,
+                    MessageNumber highest_written) {
+    front_end_.subscriptions().drop_all(*this);
+    front_end_.sessions().detach(*this, how, new_expiry_seconds, highest_written);
+}
+
+PublishVerdict Client::publish(const InboundPublish& publish) {
+    return front_end_.publish(*this, publish);
+}
+
+void Client::release(PacketId packet_id) {
+    front_end_.sessions().release(*this, packet_id);
+}
+
+void Client::subscribe(SubscribeRequest&& request) {
+    front_end_.subscriptions().subscribe(*this, std::move(request));
+}
+
+void Client::unsubscribe(UnsubscribeRequest&& request) {
+    front_end_.subscriptions().unsubscribe(*this, request);
+}
+
+void Client::acknowledge(MessageNumber number, AckKind kind, uint64_t shared_ticket) {
+    if (shared_ticket != 0) {
+        front_end_.shared_settled(shared_ticket, kind);
+    } else if (durable_) {
+        front_end_.sessions().acknowledge(*this, number, kind);
+    }
+}
+
+void Client::window_open() {
+    front_end_.sessions().window_open(*this);
+}
+
+}  // namespace quorate::broker

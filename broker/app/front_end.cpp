@@ -1,0 +1,487 @@
+#include "broker/app/front_end.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "broker/app/front_end_metrics.h"
+#include "proto/base/assert.h"
+#include "proto/base/hash.h"
+
+namespace quorate::broker {
+namespace {
+
+// Tasks of the broker's thread that wait for this loop: a handful at any time.
+constexpr std::size_t kTasksMax = 1024;
+
+LoopTime loop_time(std::chrono::nanoseconds time) {
+    return std::chrono::duration_cast<LoopTime>(time);
+}
+
+DisconnectReason disconnect_reason(const CloseCause& cause) {
+    switch (cause.kind) {
+        case CloseKind::ClientDisconnect:
+            return DisconnectReason::Normal;
+        case CloseKind::ClientDisconnectWithWill:
+            return DisconnectReason::WithWill;
+        case CloseKind::TransportClosed:
+            return DisconnectReason::ClientClosed;
+        case CloseKind::KeepAliveTimeout:
+            return DisconnectReason::KeepAlive;
+        case CloseKind::TakenOver:
+            return DisconnectReason::TakenOver;
+        case CloseKind::Malformed:
+            return DisconnectReason::Malformed;
+        case CloseKind::PacketTooLarge:
+            return DisconnectReason::TooLarge;
+        case CloseKind::QuotaExceeded:
+        case CloseKind::ReceiveMaximumExceeded:
+            return DisconnectReason::Quota;
+        case CloseKind::NotAuthorized:
+            return DisconnectReason::NotAuthorized;
+        case CloseKind::PublishRefused:
+            return DisconnectReason::Unavailable;
+        case CloseKind::ServerDisconnect:
+            return cause.reason == mqtt::ReasonCode::ServerShuttingDown
+                       ? DisconnectReason::ServerShutdown
+                       : DisconnectReason::Administrative;
+        case CloseKind::ConnectTimeout:
+        case CloseKind::FirstPacketNotConnect:
+        case CloseKind::ConnectRefused:
+        case CloseKind::ProtocolError:
+        case CloseKind::TopicInvalid:
+        case CloseKind::TopicAliasInvalid:
+        case CloseKind::NotSupported:
+            return DisconnectReason::ProtocolError;
+    }
+    return DisconnectReason::Other;
+}
+
+ConnectResult connect_result(mqtt::ReasonCode reason) {
+    switch (reason) {
+        case mqtt::ReasonCode::Success:
+            return ConnectResult::Accepted;
+        case mqtt::ReasonCode::UnsupportedProtocolVersion:
+            return ConnectResult::BadProtocol;
+        case mqtt::ReasonCode::ClientIdentifierNotValid:
+            return ConnectResult::BadClientId;
+        case mqtt::ReasonCode::BadUserNameOrPassword:
+        case mqtt::ReasonCode::BadAuthenticationMethod:
+            return ConnectResult::BadCredentials;
+        case mqtt::ReasonCode::NotAuthorized:
+            return ConnectResult::NotAuthorized;
+        case mqtt::ReasonCode::ServerBusy:
+            return ConnectResult::Busy;
+        case mqtt::ReasonCode::ServerUnavailable:
+            return ConnectResult::Unavailable;
+        case mqtt::ReasonCode::QuotaExceeded:
+            return ConnectResult::Quota;
+        case mqtt::ReasonCode::MalformedPacket:
+            return ConnectResult::Malformed;
+        default:
+            return ConnectResult::Other;
+    }
+}
+
+}  // namespace
+
+FrontEnd::FrontEnd(EventLoop& loop, const FrontEndOptions& options, NodeStatus& status,
+                   MetricsShard& metrics, const Log& log, uint64_t seed)
+    : loop_(loop),
+      options_(options),
+      status_(status),
+      metrics_(metrics),
+      log_(log),
+      wheel_(loop_time(loop.now())),
+      id_seed_(seed),
+      now_(loop_time(loop.now())),
+      tasks_(kTasksMax, [&loop] { loop.wakeup(); }) {
+    context_.limits = options.limits;
+}
+
+FrontEnd::~FrontEnd() = default;
+
+void FrontEnd::set_port(std::unique_ptr<cluster::LoopPort> port) {
+    port_ = std::move(port);
+    publishes_ = std::make_unique<PublishDesk>(*this, *port_, local_);
+    sessions_ = std::make_unique<SessionDesk>(*this, *port_);
+    subscriptions_ =
+        std::make_unique<SubscriptionDesk>(*this, *port_, local_, options_.subscriptions);
+}
+
+void FrontEnd::add_listener(std::unique_ptr<Listener> listener) {
+    listeners_.push_back(std::move(listener));
+}
+
+std::byte* FrontEnd::scratch(std::size_t size) {
+    if (scratch_.size() < size) scratch_.resize(size);
+    return scratch_.data();
+}
+
+std::string FrontEnd::make_client_id() {
+    return fmt::format("auto-{:x}-{:x}-{:016x}", port_->incarnation().value(),
+                       port_->loop().value(), hash64(fmt::format("{}", next_id_++), id_seed_));
+}
+
+AuthOutcome FrontEnd::authenticate(Client&, const AuthenticateRequest&) {
+    AuthOutcome outcome;
+    if (options_.allow_anonymous) {
+        metrics_.add<Metric::Auth>(AuthResult::Anonymous);
+        return outcome;
+    }
+    metrics_.add<Metric::Auth>(AuthResult::Refused);
+    outcome.kind = AuthOutcome::Kind::Refused;
+    outcome.reason = mqtt::ReasonCode::NotAuthorized;
+    return outcome;
+}
+
+PublishVerdict FrontEnd::publish(Client& client, const InboundPublish& publish) {
+    // The broker's own statistics are not for clients to write.
+    if (publish.message.topic.starts_with("$SYS/")) {
+        return {PublishVerdict::Kind::Done, mqtt::ReasonCode::NotAuthorized};
+    }
+    InboundPublish stamped = publish;
+    stamped.message.publisher = client.publisher();
+    const bool outbox = publish.message.qos == mqtt::QoS::ExactlyOnce && client.durable_;
+    const PublishVerdict verdict =
+        outbox ? sessions_->publish_qos2(client, stamped) : publishes_->publish(client, stamped);
+    if (verdict.kind == PublishVerdict::Kind::Busy && !client.busy_) {
+        client.busy_ = true;
+        busy_.push_back({client.slot(), client.generation()});
+        metrics_.add<Metric::Throttled>(LimitLabel::PublishCredit);
+    }
+    return verdict;
+}
+
+void FrontEnd::on_open(Connection& connection) {
+    uint32_t slot = 0;
+    if (free_slots_.empty()) {
+        slot = static_cast<uint32_t>(clients_.size());
+        clients_.emplace_back();
+    } else {
+        slot = free_slots_.back();
+        free_slots_.pop_back();
+    }
+    clients_[slot] = std::make_unique<Client>(*this, connection, slot, next_generation_++, now_);
+    Client& client = *clients_[slot];
+    connection.set_user(&client);
+    connection.set_slot(slot);
+    ++client_count_;
+    metrics_.add<Metric::Sockets>(transport_label(connection.kind()));
+    const uint64_t waiting = status_.unauthenticated.fetch_add(1, std::memory_order_relaxed) + 1;
+    client.counted_unauthenticated_ = true;
+    if (waiting > options_.unauthenticated_max) {
+        metrics_.add<Metric::Throttled>(LimitLabel::Unauthenticated);
+        connection.abort();
+        return;
+    }
+    watch_deadline(client);
+}
+
+std::size_t FrontEnd::on_bytes(Connection& connection, ByteView bytes) {
+    auto& client = *static_cast<Client*>(connection.user());
+    const std::size_t consumed = client.channel().on_bytes(now_, bytes);
+    after_event(client);
+    return consumed;
+}
+
+void FrontEnd::after_event(Client& client) {
+    Connection* connection = client.connection();
+    if (connection != nullptr && !connection->closing()) {
+        const bool wants = client.channel().wants_read() &&
+                           (status_.overload.load(std::memory_order_relaxed) == 0 ||
+                            client.channel().state() != Channel::State::Connected);
+        if (!wants && !connection->reading_paused()) {
+            connection->pause_reading();
+        } else if (wants && connection->reading_paused()) {
+            connection->resume_reading();
+        }
+    }
+    forget_if_over(client);
+}
+
+void FrontEnd::close(Client& client, const CloseCause& cause) {
+    client.closed_ = true;
+    log_end(client, cause);
+    if (Connection* connection = client.connection()) connection->close_after_flush();
+}
+
+void FrontEnd::log_end(Client& client, const CloseCause& cause) {
+    metrics_.add<Metric::Disconnects>(disconnect_reason(cause));
+    count_protocol_error(metrics_, cause);
+    if (cause.kind == CloseKind::ConnectRefused) {
+        metrics_.add<Metric::Connects>(connect_result(cause.reason));
+    } else if (cause.kind == CloseKind::KeepAliveTimeout) {
+        metrics_.add<Metric::KeepAliveTimeouts>();
+    } else if (cause.kind == CloseKind::TakenOver) {
+        metrics_.add<Metric::SessionTakeovers>(ScopeLabel::Local);
+    }
+    const bool usual = cause.kind == CloseKind::ClientDisconnect ||
+                       cause.kind == CloseKind::ClientDisconnectWithWill ||
+                       cause.kind == CloseKind::TransportClosed ||
+                       cause.kind == CloseKind::TakenOver ||
+                       cause.kind == CloseKind::ServerDisconnect;
+    const Connection* connection = client.connection();
+    const std::string peer = connection != nullptr ? connection->peer().text() : std::string();
+    const auto code = static_cast<unsigned>(mqtt::number(cause.reason));
+    if (usual) {
+        log_.debug("connection ended", {{"client", client.channel().client_id()},
+                                        {"peer", peer},
+                                        {"reason_code", code},
+                                        {"cause", cause.text}});
+    } else {
+        log_.warn("connection closed: the client broke a rule or a limit",
+                  {{"client", client.channel().client_id()},
+                   {"peer", peer},
+                   {"reason_code", code},
+                   {"cause", cause.text}});
+    }
+}
+
+void FrontEnd::attached(Client& client, mqtt::ReasonCode reason) {
+    if (mqtt::is_failure(reason)) return;
+    if (client.counted_unauthenticated_) {
+        client.counted_unauthenticated_ = false;
+        status_.unauthenticated.fetch_sub(1, std::memory_order_relaxed);
+    }
+    metrics_.add<Metric::Connects>(ConnectResult::Accepted);
+    metrics_.observe<Metric::ConnectDuration>(std::chrono::nanoseconds(now_ - client.opened_at_));
+    client.counted_version_ = client.channel().version();
+    metrics_.add<Metric::Connections>(protocol_label(client.channel().version()));
+    client.counted_connected_ = true;
+    watch_deadline(client);
+}
+
+void FrontEnd::refuse_attach(Client& client, mqtt::ReasonCode reason) {
+    AttachOutcome outcome;
+    outcome.reason = reason;
+    if (client.attach_pending_) client.detach_when_attached_ = DetachHow::Lost;
+    client.channel().on_attached(now_, outcome);
+    after_event(client);
+}
+
+void FrontEnd::detached(Client& client) {
+    forget_if_over(client);
+}
+
+void FrontEnd::watch_deadline(Client& client) {
+    if (const auto deadline = client.channel().deadline()) {
+        client.wheel_at_ = *deadline;
+        wheel_.put({client.slot(), client.generation()}, *deadline);
+    }
+}
+
+void FrontEnd::forget_if_over(Client& client) {
+    if (client.connection() != nullptr || client.attach_pending_ || client.attached_) return;
+    if (client.channel().state() != Channel::State::Closed) return;
+    const uint32_t slot = client.slot();
+    if (clients_[slot].get() != &client) return;
+    over_.push_back(std::move(clients_[slot]));
+    free_slots_.push_back(slot);
+    --client_count_;
+}
+
+void FrontEnd::on_writable(Connection& connection) {
+    auto& client = *static_cast<Client*>(connection.user());
+    client.channel().on_output_drained(now_);
+    after_event(client);
+}
+
+void FrontEnd::on_write_stalled(Connection& connection) {
+    auto& client = *static_cast<Client*>(connection.user());
+    metrics_.add<Metric::Disconnects>(DisconnectReason::SlowReader);
+    log_.warn("connection closed: the client takes nothing for too long",
+              {{"client", client.channel().client_id()},
+               {"peer", connection.peer().text()},
+               {"waiting_bytes", connection.pending_output()}});
+    connection.abort(EndCause::WriteStalled);
+}
+
+void FrontEnd::on_closed(Connection& connection, EndCause cause) {
+    auto& client = *static_cast<Client*>(connection.user());
+    metrics_.sub<Metric::Sockets>(transport_label(connection.kind()));
+    if (client.counted_unauthenticated_) {
+        client.counted_unauthenticated_ = false;
+        status_.unauthenticated.fetch_sub(1, std::memory_order_relaxed);
+    }
+    if (client.counted_connected_) {
+        client.counted_connected_ = false;
+        metrics_.sub<Metric::Connections>(protocol_label(client.counted_version_));
+    }
+    count_end(metrics_, cause);
+    const std::string detail = connection.close_detail();
+    if (!detail.empty()) {
+        log_.warn(
+            "connection ended by its transport",
+            {{"peer", connection.peer().text()}, {"cause", to_string(cause)}, {"detail", detail}});
+    }
+    client.channel().on_transport_closed(now_);
+    client.connection_gone();
+    forget_if_over(client);
+}
+
+void FrontEnd::offer_retained(Client& client, const SubscribeEntry& entry, uint32_t subscription_id,
+                              const SharedBytes& flat) {
+    const auto message = mqtt::decode_message(flat.text());
+    ASSERT(message.has_value(), "a retained message of this process is well formed");
+    Offer offer;
+    offer.message = &*message;
+    offer.qos = std::min(message->qos, entry.qos);
+    offer.retain = true;
+    offer.shared = &flat;
+    if (subscription_id != 0) offer.subscription_ids = {&subscription_id, 1};
+    client.channel().offer(now_, offer);
+}
+
+void FrontEnd::on_shared(const cluster::SharedDelivery& delivery) {
+    const uint64_t ticket = next_shared_++;
+    Client* found = client(delivery.connection.slot);
+    const bool there = found != nullptr && found->generation() == delivery.connection.generation &&
+                       found->channel().state() == Channel::State::Connected;
+    if (!there) {
+        port_->shared_ack({delivery.shard, delivery.ticket, cluster::SharedAck::Kind::Unsent});
+        return;
+    }
+    const auto message = mqtt::decode_message(delivery.message.text());
+    ASSERT(message.has_value(), "a message of this process is well formed");
+    const bool answered = delivery.qos != mqtt::QoS::AtMostOnce;
+    if (answered) shared_[ticket] = {delivery.shard, delivery.ticket};
+    Offer offer;
+    offer.message = &*message;
+    offer.qos = delivery.qos;
+    offer.retain = false;
+    offer.shared = &delivery.message;
+    offer.shared_ticket = answered ? ticket : 0;
+    const uint32_t subscription_id = found->shared_subscription_id(delivery.group_hash);
+    if (subscription_id != 0) offer.subscription_ids = {&subscription_id, 1};
+    const OfferResult result = found->channel().offer(now_, offer);
+    if (answered && result == OfferResult::Dropped) shared_settled(ticket, AckKind::Dropped);
+}
+
+void FrontEnd::shared_settled(uint64_t ticket, AckKind kind) {
+    if (kind == AckKind::Pubrec) return;
+    const auto found = shared_.find(ticket);
+    if (found == shared_.end()) return;
+    cluster::SharedAck ack{found->second.shard, found->second.ticket,
+                           cluster::SharedAck::Kind::Settled};
+    if (kind == AckKind::Unsent) ack.kind = cluster::SharedAck::Kind::Unsent;
+    if (kind == AckKind::UnackedQos1) ack.kind = cluster::SharedAck::Kind::UnackedQos1;
+    if (kind == AckKind::UnackedQos2) ack.kind = cluster::SharedAck::Kind::UnackedQos2;
+    shared_.erase(found);
+    port_->shared_ack(ack);
+}
+
+void FrontEnd::disconnect_all(mqtt::ReasonCode reason, const char* text) {
+    for (const auto& client : clients_) {
+        if (client != nullptr) client->channel().disconnect(reason, text);
+    }
+}
+
+void FrontEnd::stop_listening() {
+    for (auto& listener : listeners_)
+        listener->stop();
+}
+
+void FrontEnd::on_wakeup() {
+    now_ = loop_time(loop_.now());
+    tasks_.take(taken_tasks_);
+    for (Task& task : taken_tasks_)
+        task();
+    taken_tasks_.clear();
+    port_->receive();
+}
+
+void FrontEnd::post(Task task) {
+    tasks_.push_reserved(std::move(task));
+}
+
+void FrontEnd::before_poll() {
+    end_turn();
+}
+
+void FrontEnd::after_poll() {
+    end_turn();
+}
+
+void FrontEnd::end_turn() {
+    sessions_->end_turn();
+    port_->flush();
+    over_.clear();
+    now_ = loop_time(loop_.now());
+}
+
+void FrontEnd::on_tick(std::chrono::nanoseconds now) {
+    now_ = loop_time(now);
+    wheel_.advance(now_, [this](const TimeWheel::Entry& entry) {
+        Client* found = client(entry.slot);
+        if (found == nullptr || found->generation() != entry.generation) return;
+        const auto deadline = found->channel().deadline();
+        if (deadline && *deadline <= now_) found->channel().tick(now_);
+        watch_deadline(*found);
+        after_event(*found);
+    });
+    if (now_ - last_sweep_ < LoopTime(1000)) return;
+    last_sweep_ = now_;
+    publishes_->sweep(now_, options_.publish_timeout);
+    sessions_->sweep(now_, options_.attach_timeout);
+    update_metrics();
+}
+
+void FrontEnd::on_publishes(const cluster::PublishBatch& batch) {
+    publishes_->on_publishes(batch);
+}
+
+void FrontEnd::on_taken(const cluster::TakenBatch& batch) {
+    publishes_->on_taken(batch);
+}
+
+void FrontEnd::on_answer(uint64_t token, const cluster::Answer& answer) {
+    if (!sessions_->on_answer(token, answer)) subscriptions_->on_answer(token, answer);
+}
+
+void FrontEnd::on_deliveries(const cluster::DeliveryBatch& batch) {
+    sessions_->on_deliveries(batch);
+}
+
+void FrontEnd::on_let_go(const cluster::LetGoRequest& request) {
+    sessions_->on_let_go(request);
+}
+
+void FrontEnd::on_shown(uint64_t token) {
+    subscriptions_->on_shown(token);
+}
+
+void FrontEnd::on_retained(const cluster::RetainedPage& page) {
+    subscriptions_->on_retained(page);
+}
+
+void FrontEnd::on_credit() {
+    sessions_->on_credit();
+    std::vector<Waiting> busy;
+    busy.swap(busy_);
+    for (const Waiting& waiting : busy) {
+        Client* found = client(waiting.slot);
+        if (found == nullptr || found->generation() != waiting.generation) continue;
+        found->busy_ = false;
+        found->channel().resume(now_);
+        if (Connection* connection = found->connection();
+            connection != nullptr && !connection->closing()) {
+            // Presents what was left unread, whether or not the channel had asked to pause.
+            connection->pause_reading();
+            connection->resume_reading();
+        }
+        after_event(*found);
+    }
+}
+
+void FrontEnd::update_metrics() {
+    report_channel_counters(metrics_, context_.counters, reported_);
+    const uint64_t unmatched = publishes_->unmatched();
+    metrics_.add<Metric::PublishUnmatched>(unmatched -
+                                           std::exchange(reported_unmatched_, unmatched));
+    const LoopTimes times = loop_.take_times();
+    metrics_.observe<Metric::EventLoopDelay>(times.longest_turn);
+}
+
+}  // namespace quorate::broker

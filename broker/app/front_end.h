@@ -1,0 +1,179 @@
+// One front-end loop: its clients, and the desks that do their work.
+//
+//   socket -> Connection -> Channel -> Client (host) -> PublishDesk, SessionDesk, SubscriptionDesk
+//          -> LoopPort -> shards and other loops -> LoopSink (here) -> Channel -> socket
+//
+// In a turn everything that is ready is read first; what was gathered for other threads and for the
+// sockets leaves at its end, one batch per thread and one write per connection.
+//
+// Thread: the loop's, but for construction and destruction. Owner: the broker.
+// Errors: what ends a connection is logged once, here, and counted.
+// Spec: design of the front-ends; MQTT 5 §4.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker/app/client.h"
+#include "broker/app/local_subscriptions.h"
+#include "broker/app/publish_desk.h"
+#include "broker/app/session_desk.h"
+#include "broker/app/subscription_desk.h"
+#include "broker/app/time_wheel.h"
+#include "broker/mqtt/channel.h"
+#include "broker/net/connection.h"
+#include "broker/net/event_loop.h"
+#include "broker/net/listener.h"
+#include "cluster/router/cluster.h"
+#include "proto/base/log.h"
+#include "proto/base/mailbox.h"
+#include "proto/base/metrics.h"
+#include "proto/base/task.h"
+
+namespace quorate::broker {
+
+// What all loops share; read by all, written by the broker's thread.
+struct NodeStatus {
+    std::atomic<uint8_t> overload{0};  // 1: publishers pause, 2: connects refused, 3: shed
+    std::atomic<bool> draining{false};
+    std::atomic<uint64_t> unauthenticated{0};  // sockets without a session, on all loops
+};
+
+struct FrontEndOptions {
+    ChannelLimits limits;
+    SubscriptionLimits subscriptions;
+    bool allow_anonymous = false;
+    LoopTime publish_timeout{10'000};
+    LoopTime attach_timeout{15'000};
+    uint64_t unauthenticated_max = 4096;
+};
+
+class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluster::LoopSink {
+  public:
+    FrontEnd(EventLoop& loop, const FrontEndOptions& options, NodeStatus& status,
+             MetricsShard& metrics, const Log& log, uint64_t seed);
+    ~FrontEnd() override;
+
+    // Before the loop runs.
+    void set_port(std::unique_ptr<cluster::LoopPort> port);
+    void add_listener(std::unique_ptr<Listener> listener);
+
+    // ---- for clients and desks ----
+    [[nodiscard]] LoopTime now() const { return now_; }
+    // Null when the slot is empty.
+    [[nodiscard]] Client* client(uint32_t slot) {
+        return slot < clients_.size() ? clients_[slot].get() : nullptr;
+    }
+    [[nodiscard]] cluster::LoopPort& port() { return *port_; }
+    [[nodiscard]] ChannelContext& channel_context() { return context_; }
+    [[nodiscard]] PublishDesk& publishes() { return *publishes_; }
+    [[nodiscard]] SessionDesk& sessions() { return *sessions_; }
+    [[nodiscard]] SubscriptionDesk& subscriptions() { return *subscriptions_; }
+    // Room for output of a client without a connection: written and forgotten.
+    [[nodiscard]] std::byte* scratch(std::size_t size);
+    [[nodiscard]] std::string make_client_id();
+    [[nodiscard]] AuthOutcome authenticate(Client& client, const AuthenticateRequest& request);
+    [[nodiscard]] PublishVerdict publish(Client& client, const InboundPublish& publish);
+    void close(Client& client, const CloseCause& cause);
+    // The answer to attach() has been told to the channel.
+    void attached(Client& client, mqtt::ReasonCode reason);
+    void refuse_attach(Client& client, mqtt::ReasonCode reason);
+    void detached(Client& client);
+    // After anything that may have let a paused channel go on, or have ended it.
+    void after_event(Client& client);
+    void offer_retained(Client& client, const SubscribeEntry& entry, uint32_t subscription_id,
+                        const SharedBytes& flat);
+    void shared_settled(uint64_t ticket, AckKind kind);
+
+    // Runs `task` on the loop. Thread: any.
+    void post(Task task);
+
+    // Tells every client why and ends it; for shutdown. Thread: the loop's.
+    void disconnect_all(mqtt::ReasonCode reason, const char* text);
+    // Thread: any.
+    [[nodiscard]] std::size_t clients() const {
+        return client_count_.load(std::memory_order_relaxed);
+    }
+    void stop_listening();
+
+    // ---- LoopHooks ----
+    void on_wakeup() override;
+    void before_poll() override;
+    void after_poll() override;
+    void on_tick(std::chrono::nanoseconds now) override;
+
+    // ---- ConnectionHandler ----
+    void on_open(Connection& connection) override;
+    std::size_t on_bytes(Connection& connection, ByteView bytes) override;
+    void on_writable(Connection& connection) override;
+    void on_write_stalled(Connection& connection) override;
+    void on_closed(Connection& connection, EndCause cause) override;
+
+    // ---- LoopSink ----
+    void on_retained(const cluster::RetainedPage& page) override;
+    void on_publishes(const cluster::PublishBatch& batch) override;
+    void on_taken(const cluster::TakenBatch& batch) override;
+    void on_answer(uint64_t token, const cluster::Answer& answer) override;
+    void on_deliveries(const cluster::DeliveryBatch& batch) override;
+    void on_shared(const cluster::SharedDelivery& delivery) override;
+    void on_let_go(const cluster::LetGoRequest& request) override;
+    void on_shown(uint64_t token) override;
+    void on_credit() override;
+
+  private:
+    struct SharedTicket {
+        ShardId shard;
+        uint64_t ticket = 0;
+    };
+
+    void end_turn();
+    void watch_deadline(Client& client);
+    void forget_if_over(Client& client);
+    void update_metrics();
+    void log_end(Client& client, const CloseCause& cause);
+
+    EventLoop& loop_;
+    FrontEndOptions options_;
+    NodeStatus& status_;
+    MetricsShard& metrics_;
+    Log log_;
+    ChannelContext context_;
+    ChannelCounters reported_;
+    LocalSubscriptions local_;
+    std::unique_ptr<cluster::LoopPort> port_;
+    std::unique_ptr<PublishDesk> publishes_;
+    std::unique_ptr<SessionDesk> sessions_;
+    std::unique_ptr<SubscriptionDesk> subscriptions_;
+    std::vector<std::unique_ptr<Listener>> listeners_;
+
+    std::vector<std::unique_ptr<Client>> clients_;
+    std::vector<uint32_t> free_slots_;
+    uint32_t next_generation_ = 1;
+    std::atomic<std::size_t> client_count_{0};
+    std::vector<std::unique_ptr<Client>> over_;  // freed at the end of the turn
+
+    struct Waiting {
+        uint32_t slot = 0;
+        uint32_t generation = 0;
+    };
+    std::vector<Waiting> busy_;  // for credit
+    TimeWheel wheel_;
+    std::unordered_map<uint64_t, SharedTicket> shared_;
+    uint64_t next_shared_ = 1;
+    uint64_t reported_unmatched_ = 0;
+    uint64_t id_seed_;
+    uint64_t next_id_ = 1;
+    LoopTime now_{0};
+    LoopTime last_sweep_{0};
+    std::vector<std::byte> scratch_;
+    Mailbox<Task> tasks_;
+    std::vector<Task> taken_tasks_;
+};
+
+}  // namespace quorate::broker

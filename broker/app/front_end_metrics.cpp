@@ -1,0 +1,143 @@
+#include "broker/app/front_end_metrics.h"
+
+namespace quorate::broker {
+
+TransportLabel transport_label(TransportKind kind) {
+    switch (kind) {
+        case TransportKind::Tcp:
+        case TransportKind::Http:
+            return TransportLabel::Tcp;
+        case TransportKind::Tls:
+            return TransportLabel::Tls;
+        case TransportKind::WebSocket:
+            return TransportLabel::WebSocket;
+        case TransportKind::WebSocketTls:
+            return TransportLabel::SecureWebSocket;
+        case TransportKind::Unix:
+            return TransportLabel::Unix;
+    }
+    return TransportLabel::Tcp;
+}
+
+ProtocolLabel protocol_label(mqtt::ProtocolVersion version) {
+    switch (version) {
+        case mqtt::ProtocolVersion::V31:
+            return ProtocolLabel::Mqtt31;
+        case mqtt::ProtocolVersion::V311:
+            return ProtocolLabel::Mqtt311;
+        case mqtt::ProtocolVersion::V5:
+            return ProtocolLabel::Mqtt5;
+    }
+    return ProtocolLabel::Mqtt5;
+}
+
+namespace {
+
+DropReason drop_reason(DropCause cause) {
+    switch (cause) {
+        case DropCause::QueueMessages:
+            return DropReason::QueueMessages;
+        case DropCause::QueueBytes:
+            return DropReason::QueueBytes;
+        case DropCause::Output:
+            return DropReason::Qos0Queue;
+        case DropCause::Expired:
+            return DropReason::Expired;
+        case DropCause::TooLarge:
+            return DropReason::TooLarge;
+        case DropCause::NotConnected:
+            return DropReason::SessionEnded;
+    }
+    return DropReason::Refused;
+}
+
+}  // namespace
+
+void report_channel_counters(MetricsShard& metrics, const ChannelCounters& now,
+                             ChannelCounters& reported) {
+    constexpr std::size_t kFirstType = 1;  // CONNECT; 0 is reserved
+    for (std::size_t type = kFirstType; type < now.packets_in.size(); ++type) {
+        const auto label = static_cast<PacketTypeLabel>(type - kFirstType);
+        metrics.add<Metric::PacketsReceived>(label,
+                                             now.packets_in[type] - reported.packets_in[type]);
+        metrics.add<Metric::PacketsSent>(label, now.packets_out[type] - reported.packets_out[type]);
+    }
+    for (std::size_t qos = 0; qos < now.publish_in.size(); ++qos) {
+        const auto label = static_cast<QosLabel>(qos);
+        metrics.add<Metric::PublishReceived>(label, now.publish_in[qos] - reported.publish_in[qos]);
+        metrics.add<Metric::PublishDelivered>(label,
+                                              now.publish_out[qos] - reported.publish_out[qos]);
+    }
+    for (std::size_t cause = 0; cause < kDropCauses; ++cause) {
+        metrics.add<Metric::PublishDropped>(drop_reason(static_cast<DropCause>(cause)),
+                                            now.dropped[cause] - reported.dropped[cause]);
+    }
+    metrics.add<Metric::Redeliveries>(now.redeliveries - reported.redeliveries);
+    reported = now;
+}
+
+void count_protocol_error(MetricsShard& metrics, const CloseCause& cause) {
+    switch (cause.kind) {
+        case CloseKind::FirstPacketNotConnect:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::NotConnected);
+            return;
+        case CloseKind::Malformed:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::Malformed);
+            return;
+        case CloseKind::ProtocolError:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::Protocol);
+            return;
+        case CloseKind::PacketTooLarge:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::TooLarge);
+            return;
+        case CloseKind::TopicInvalid:
+            metrics.add<Metric::ProtocolErrors>(cause.reason == mqtt::ReasonCode::TopicFilterInvalid
+                                                    ? ProtocolErrorLabel::TopicFilter
+                                                    : ProtocolErrorLabel::TopicName);
+            return;
+        case CloseKind::TopicAliasInvalid:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::TopicAlias);
+            return;
+        case CloseKind::ReceiveMaximumExceeded:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::ReceiveMaximum);
+            return;
+        case CloseKind::NotSupported:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::QosNotSupported);
+            return;
+        case CloseKind::ClientDisconnect:
+        case CloseKind::ClientDisconnectWithWill:
+        case CloseKind::TransportClosed:
+        case CloseKind::ConnectTimeout:
+        case CloseKind::ConnectRefused:
+        case CloseKind::QuotaExceeded:
+        case CloseKind::KeepAliveTimeout:
+        case CloseKind::TakenOver:
+        case CloseKind::PublishRefused:
+        case CloseKind::NotAuthorized:
+        case CloseKind::ServerDisconnect:
+            return;
+    }
+}
+
+void count_end(MetricsShard& metrics, EndCause cause) {
+    switch (cause) {
+        case EndCause::TlsFailed:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::Tls);
+            return;
+        case EndCause::WebSocketFailed:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::WebSocket);
+            return;
+        case EndCause::ProxyFailed:
+            metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::ProxyHeader);
+            return;
+        case EndCause::Server:
+        case EndCause::PeerClosed:
+        case EndCause::PeerReset:
+        case EndCause::WriteStalled:
+        case EndCause::InputLimit:
+        case EndCause::LoopStopped:
+            return;
+    }
+}
+
+}  // namespace quorate::broker

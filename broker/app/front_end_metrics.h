@@ -1,0 +1,26 @@
+// How what happens on a front-end loop is counted: the words of the channel and of the sockets in
+// the words of the metrics.
+//
+// Thread: the loop's. Owner: none; free functions.
+#pragma once
+
+#include "broker/mqtt/host.h"
+#include "broker/mqtt/limits.h"
+#include "broker/net/connection.h"
+#include "proto/base/metrics.h"
+#include "proto/mqtt/types.h"
+
+namespace quorate::broker {
+
+[[nodiscard]] TransportLabel transport_label(TransportKind kind);
+[[nodiscard]] ProtocolLabel protocol_label(mqtt::ProtocolVersion version);
+
+// Adds what `now` has more than `reported`, which becomes equal.
+void report_channel_counters(MetricsShard& metrics, const ChannelCounters& now,
+                             ChannelCounters& reported);
+// Ends that are the protocol's business.
+void count_protocol_error(MetricsShard& metrics, const CloseCause& cause);
+// Ends that are the transport's.
+void count_end(MetricsShard& metrics, EndCause cause);
+
+}  // namespace quorate::broker

@@ -1,0 +1,63 @@
+#include "broker/app/route_cache.h"
+
+#include <algorithm>
+
+#include "proto/base/hash.h"
+
+namespace quorate::broker {
+
+RouteCache::RouteCache(LocalSubscriptions& local, cluster::LoopPort& port)
+    : local_(local), port_(port), places_(kPlaces) {}
+
+RoutePlan& RouteCache::place(std::string_view topic) {
+    const uint64_t hash = hash64(topic);
+    auto& slot = places_[hash & (kPlaces - 1)];
+    if (slot == nullptr) slot = std::make_unique<RoutePlan>();
+    RoutePlan& plan = *slot;
+    if (plan.hash != hash || plan.topic != topic) {
+        plan.hash = hash;
+        plan.topic = topic;
+        plan.local_version = 0;
+        plan.remote_version = 0;
+    }
+    return plan;
+}
+
+void RouteCache::refresh_local(RoutePlan& plan) {
+    targets_ -= std::min<uint64_t>(targets_, plan.local.size());
+    local_.match(plan.topic, plan.local, plan.subscription_ids);
+    plan.local_version = local_.version();
+    targets_ += plan.local.size();
+    if (targets_ <= kTargetsMax) return;
+    for (auto& slot : places_) {
+        if (slot.get() != &plan) slot.reset();
+    }
+    targets_ = plan.local.size();
+}
+
+void RouteCache::refresh_remote(RoutePlan& plan, uint64_t version) {
+    plan.remote.clear();
+    // A match cut off at its step limit holds what was found: see DirectoryTable::kMatchStepsMax.
+    (void)port_.match(plan.topic, plan.remote);
+    plan.remote.loops &= ~(uint64_t{1} << port_.loop().value());
+    plan.commits = std::ranges::any_of(plan.remote.shards, [](const cluster::ShardRoute& route) {
+        return route.best_qos != mqtt::QoS::AtMostOnce;
+    });
+    plan.remote_version = version;
+}
+
+const RoutePlan& RouteCache::plan(std::string_view topic) {
+    RoutePlan& plan = place(topic);
+    const uint64_t version = port_.table_version();
+    if (plan.remote_version != version) refresh_remote(plan, version);
+    if (plan.local_version != local_.version()) refresh_local(plan);
+    return plan;
+}
+
+const RoutePlan& RouteCache::local_plan(std::string_view topic) {
+    RoutePlan& plan = place(topic);
+    if (plan.local_version != local_.version()) refresh_local(plan);
+    return plan;
+}
+
+}  // namespace quorate::broker

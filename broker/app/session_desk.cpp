@@ -1,0 +1,340 @@
+#include "broker/app/session_desk.h"
+
+#include <utility>
+
+#include "broker/app/client.h"
+#include "broker/app/front_end.h"
+#include "proto/base/hash.h"
+
+namespace quorate::broker {
+namespace {
+
+cluster::DetachHow detach_how(DetachHow how) {
+    switch (how) {
+        case DetachHow::Disconnected:
+            return cluster::DetachHow::Normal;
+        case DetachHow::DisconnectedWithWill:
+            return cluster::DetachHow::WithWill;
+        case DetachHow::Lost:
+            return cluster::DetachHow::Lost;
+        case DetachHow::LetGo:
+            return cluster::DetachHow::TakenOver;
+        case DetachHow::ServerClosed:
+            return cluster::DetachHow::Lost;
+    }
+    return cluster::DetachHow::Lost;
+}
+
+cluster::AckKind ack_kind(AckKind kind) {
+    switch (kind) {
+        case AckKind::Puback:
+            return cluster::AckKind::Puback;
+        case AckKind::Pubrec:
+            return cluster::AckKind::PubrecOk;
+        case AckKind::Pubcomp:
+            return cluster::AckKind::Pubcomp;
+        case AckKind::Refused:
+            return cluster::AckKind::PubrecError;
+        case AckKind::TooLarge:
+            return cluster::AckKind::TooLarge;
+        case AckKind::Dropped:
+            return cluster::AckKind::Expired;
+        case AckKind::Unsent:
+        case AckKind::UnackedQos1:
+        case AckKind::UnackedQos2:
+            return cluster::AckKind::Expired;  // of memory sessions only: never asked for here
+    }
+    return cluster::AckKind::Puback;
+}
+
+bool applied(cluster::AnswerCode code) {
+    return code == cluster::AnswerCode::Applied || code == cluster::AnswerCode::Duplicate;
+}
+
+}  // namespace
+
+uint64_t SessionDesk::begin(Client& client, decltype(Operation::kind) kind) {
+    const uint64_t token = next_token_;
+    next_token_ += 2;
+    operations_[token] = {client.slot(), client.generation(), client.shard_, front_end_.now(),
+                          std::move(kind)};
+    return token;
+}
+
+Client* SessionDesk::of(const Operation& operation) {
+    Client* client = front_end_.client(operation.client);
+    return client != nullptr && client->generation() == operation.generation ? client : nullptr;
+}
+
+void SessionDesk::attach(Client& client, const AttachRequest& request) {
+    client.shard_ = shard_of(request.client_id, port_.layout().shards);
+    client.publisher_ = hash64(request.client_id);
+    cluster::Attach body;
+    body.client_id = request.client_id;
+    body.identity = request.username.value_or(std::string_view());
+    body.protocol_version = request.version;
+    body.clean_start = request.clean_start;
+    body.session_expiry_s = request.session_expiry_seconds;
+    body.receive_maximum = request.window;
+    body.connection = client.ref();
+    std::string will;
+    if (request.will) {
+        mqtt::MessageView message = request.will->message;
+        message.publisher = client.publisher_;
+        mqtt::encode_message(will, message);
+        body.will = cluster::WillRequest{will, request.will->delay_seconds};
+    }
+    const uint64_t token = begin(client, Attaching{});
+    if (!port_.command(client.shard_, token, body)) {
+        operations_.erase(token);
+        front_end_.refuse_attach(client, mqtt::ReasonCode::ServerBusy);
+        return;
+    }
+    client.attach_pending_ = true;
+}
+
+void SessionDesk::attached(Client& client, const cluster::Answer& answer) {
+    client.attach_pending_ = false;
+    AttachOutcome outcome;
+    const auto* result = std::get_if<cluster::AttachResult>(&answer.result);
+    if (result == nullptr || !applied(answer.code)) {
+        outcome.reason = answer.code == cluster::AnswerCode::LimitExceeded
+                             ? mqtt::ReasonCode::QuotaExceeded
+                             : mqtt::ReasonCode::ServerUnavailable;
+    } else if (mqtt::is_failure(result->code)) {
+        outcome.reason = result->code;
+    } else {
+        client.attached_ = true;
+        client.durable_ = result->durable;
+        client.session_ = result->session;
+        client.epoch_ = result->epoch;
+        outcome.session_present = result->session_present;
+        outcome.durable = result->durable;
+        outcome.first_unacked = result->first_unacked;
+    }
+    if (client.detach_when_attached_) {
+        if (client.attached_) {
+            detach(client, *client.detach_when_attached_, std::nullopt, MessageNumber());
+        }
+        client.detach_when_attached_.reset();
+        front_end_.after_event(client);
+        return;
+    }
+    client.channel().on_attached(front_end_.now(), outcome);
+    front_end_.attached(client, outcome.reason);
+    if (client.durable_ && client.attached_) window_open(client);
+    front_end_.after_event(client);
+}
+
+void SessionDesk::detach(Client& client, DetachHow how, std::optional<uint32_t> new_expiry_seconds,
+                         MessageNumber highest_written) {
+    if (client.attach_pending_) {
+        client.detach_when_attached_ = how;
+        return;
+    }
+    if (!client.attached_) return;
+    if (client.acks_staged_) send_acks(client);
+    client.attached_ = false;
+    cluster::Detached body;
+    body.session = client.session_;
+    body.epoch = client.epoch_;
+    body.how = detach_how(how);
+    body.new_expiry_s = new_expiry_seconds;
+    body.highest_written = highest_written;
+    send_detached(client.shard_, begin(client, Detaching{}), body);
+}
+
+void SessionDesk::send_detached(ShardId shard, uint64_t token, const cluster::Detached& body) {
+    if (!deferred_.empty() || !port_.command(shard, token, body)) {
+        deferred_.push_back({shard, token, body});
+    }
+}
+
+void SessionDesk::on_credit() {
+    std::vector<Deferred> waiting;
+    waiting.swap(deferred_);
+    for (const Deferred& entry : waiting)
+        send_detached(entry.shard, entry.token, entry.detached);
+}
+
+PublishVerdict SessionDesk::publish_qos2(Client& client, const InboundPublish& publish) {
+    std::string flat;
+    mqtt::encode_message(flat, publish.message);
+    cluster::OutboxPut body;
+    body.session = client.session_;
+    body.epoch = client.epoch_;
+    body.packet_id = publish.packet_id;
+    body.message = flat;
+    const uint64_t token = begin(client, Putting{publish.ticket});
+    if (port_.command(client.shard_, token, body)) return {PublishVerdict::Kind::Pending, {}};
+    operations_.erase(token);
+    return {PublishVerdict::Kind::Busy, {}};
+}
+
+void SessionDesk::release(Client& client, PacketId packet_id) {
+    const uint64_t token = begin(client, Releasing{packet_id});
+    if (port_.command(client.shard_, token,
+                      cluster::Release{client.session_, client.epoch_, packet_id})) {
+        return;
+    }
+    // The client repeats PUBREL when it reconnects; a lane this full means the shard stands still.
+    operations_.erase(token);
+    client.channel().disconnect(mqtt::ReasonCode::ServerBusy, "the session's shard is overloaded");
+}
+
+void SessionDesk::acknowledge(Client& client, MessageNumber number, AckKind kind) {
+    client.extras().acks.push_back({number, ack_kind(kind)});
+    client.acks_staged_ = true;
+    stage(client);
+}
+
+void SessionDesk::window_open(Client& client) {
+    if (!client.durable_ || !client.attached_) return;
+    client.want_staged_ = true;
+    stage(client);
+}
+
+void SessionDesk::stage(Client& client) {
+    staged_.push_back({client.slot(), client.generation()});
+}
+
+void SessionDesk::send_acks(Client& client) {
+    cluster::Ack body;
+    body.session = client.session_;
+    body.epoch = client.epoch_;
+    body.items = client.extras().acks;
+    Acking acking;
+    for (const cluster::AckItem& item : body.items) {
+        if (item.kind == cluster::AckKind::PubrecOk) acking.pubrecs.push_back(item.number);
+    }
+    const uint64_t token = begin(client, std::move(acking));
+    if (!port_.command(client.shard_, token, body)) {
+        operations_.erase(token);
+        return;  // kept; tried again at the end of the next turn
+    }
+    client.extras().acks.clear();
+    client.acks_staged_ = false;
+}
+
+void SessionDesk::end_turn() {
+    std::vector<Staged> staged;
+    staged.swap(staged_);
+    for (const Staged& entry : staged) {
+        Client* client = front_end_.client(entry.client);
+        if (client == nullptr || client->generation() != entry.generation) continue;
+        if (!client->attached_) continue;
+        if (client->acks_staged_) {
+            send_acks(*client);
+            if (client->acks_staged_) stage(*client);
+        }
+        if (client->want_staged_) {
+            client->want_staged_ = false;
+            const Channel& channel = client->channel();
+            port_.want({client->shard_, client->session_, client->epoch_, channel.next_number(),
+                        channel.credit()});
+        }
+    }
+}
+
+bool SessionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
+    if ((token & 1U) == 0) return false;
+    const auto found = operations_.find(token);
+    if (found == operations_.end()) return true;
+    const Operation operation = std::move(found->second);
+    operations_.erase(found);
+    Client* client = of(operation);
+    if (std::holds_alternative<Attaching>(operation.kind)) {
+        const auto* result = std::get_if<cluster::AttachResult>(&answer.result);
+        if (client != nullptr) {
+            attached(*client, answer);
+        } else if (result != nullptr && !mqtt::is_failure(result->code)) {
+            // Swept, and the connection is gone: nobody else will detach it.
+            cluster::Detached body;
+            body.session = result->session;
+            body.epoch = result->epoch;
+            send_detached(operation.shard, next_token_, body);
+            next_token_ += 2;
+        }
+        return true;
+    }
+    if (client == nullptr) return true;
+    if (std::holds_alternative<Detaching>(operation.kind)) {
+        front_end_.detached(*client);
+        return true;
+    }
+    if (const auto* putting = std::get_if<Putting>(&operation.kind)) {
+        const auto* result = std::get_if<cluster::OutboxPutResult>(&answer.result);
+        client->channel().on_published(
+            putting->channel_ticket,
+            result != nullptr ? result->code : mqtt::ReasonCode::QuotaExceeded);
+    } else if (const auto* releasing = std::get_if<Releasing>(&operation.kind)) {
+        const auto* result = std::get_if<cluster::ReleaseResult>(&answer.result);
+        client->channel().on_released(releasing->packet_id, result != nullptr && result->found);
+    } else if (const auto* acking = std::get_if<Acking>(&operation.kind)) {
+        for (const MessageNumber number : acking->pubrecs) {
+            client->channel().on_ack_committed(number);
+        }
+    }
+    front_end_.after_event(*client);
+    return true;
+}
+
+void SessionDesk::on_deliveries(const cluster::DeliveryBatch& batch) {
+    const LoopTime now = front_end_.now();
+    batch.for_each([&](const cluster::DeliveryView& view) {
+        Client* client = front_end_.client(view.connection.slot);
+        if (client == nullptr || client->generation() != view.connection.generation) return;
+        if (client->epoch_ != view.epoch || !client->attached_) return;
+        if (view.number.value() == 0) {
+            Offer offer;
+            offer.message = &view.message;
+            offer.retain = view.retain;
+            offer.subscription_ids = view.subscription_ids;
+            client->channel().offer(now, offer);
+            return;
+        }
+        Delivery delivery;
+        delivery.number = view.number;
+        delivery.message = &view.message;
+        delivery.dup = view.dup;
+        delivery.pubrec_known = view.pubrec_known;
+        delivery.subscription_ids = view.subscription_ids;
+        // Out of the window: the shard sent by an older Want; the next one asks for it again.
+        if (client->channel().deliver(delivery) == DeliverResult::OutOfWindow) window_open(*client);
+    });
+}
+
+void SessionDesk::on_let_go(const cluster::LetGoRequest& request) {
+    const cluster::LetGo& let_go = request.let_go;
+    Client* client = front_end_.client(let_go.connection.slot);
+    if (client != nullptr && client->generation() == let_go.connection.generation) {
+        if (client->attached_ && client->epoch_ == let_go.epoch) {
+            client->channel().let_go(front_end_.now(), mqtt::ReasonCode::SessionTakenOver);
+            front_end_.after_event(*client);
+            return;
+        }
+        if (client->attach_pending_) return;  // its answer is on the way; the request is repeated
+        if (client->session_ == let_go.session) return;  // Detached is on the way
+    }
+    cluster::Detached body;
+    body.session = let_go.session;
+    body.epoch = let_go.epoch;
+    body.how = cluster::DetachHow::TakenOver;
+    // No connection of that name: that it ended is all that is left to say.
+    send_detached(request.shard, next_token_, body);
+    next_token_ += 2;
+}
+
+void SessionDesk::sweep(LoopTime now, LoopTime limit) {
+    std::vector<Client*> late;
+    for (auto& [token, operation] : operations_) {
+        if (!std::holds_alternative<Attaching>(operation.kind)) continue;
+        if (now - operation.since < limit) continue;
+        if (Client* client = of(operation)) late.push_back(client);
+    }
+    for (Client* client : late) {
+        front_end_.refuse_attach(*client, mqtt::ReasonCode::ServerUnavailable);
+    }
+}
+
+}  // namespace quorate::broker

@@ -1,0 +1,94 @@
+// Sessions of this loop's clients: attach and detach, QoS 2 of durable publishers, acknowledgements
+// and pulls of durable subscribers; all by numbered commands to the client's shard.
+//
+// Thread: the loop's. Owner: the front-end. Errors: what a shard refuses comes back as the reason
+// code its channel tells the client; a full lane makes the channel wait (Busy).
+// Spec.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "broker/mqtt/channel.h"
+#include "broker/mqtt/host.h"
+#include "cluster/router/loop_port.h"
+
+namespace quorate::broker {
+
+class Client;
+class FrontEnd;
+
+class SessionDesk {
+  public:
+    SessionDesk(FrontEnd& front_end, cluster::LoopPort& port)
+        : front_end_(front_end), port_(port) {}
+
+    void attach(Client& client, const AttachRequest& request);
+    void detach(Client& client, DetachHow how, std::optional<uint32_t> new_expiry_seconds,
+                MessageNumber highest_written);
+    [[nodiscard]] PublishVerdict publish_qos2(Client& client, const InboundPublish& publish);
+    void release(Client& client, PacketId packet_id);
+    void acknowledge(Client& client, MessageNumber number, AckKind kind);
+    void window_open(Client& client);
+
+    // Answers to this desk's commands; false when the token is another desk's.
+    bool on_answer(uint64_t token, const cluster::Answer& answer);
+    void on_deliveries(const cluster::DeliveryBatch& batch);
+    void on_let_go(const cluster::LetGoRequest& request);
+    void on_credit();
+
+    // Sends what this turn has gathered: one Ack and one Want per client.
+    void end_turn();
+    // Attaches without an answer for longer than `limit` are refused (G10).
+    void sweep(LoopTime now, LoopTime limit);
+    [[nodiscard]] std::size_t waiting() const { return operations_.size(); }
+
+  private:
+    struct Attaching {};
+    struct Detaching {};
+    struct Putting {
+        uint32_t channel_ticket = 0;
+    };
+    struct Releasing {
+        PacketId packet_id;
+    };
+    struct Acking {
+        std::vector<MessageNumber> pubrecs;
+    };
+    struct Operation {
+        uint32_t client = 0;
+        uint32_t generation = 0;
+        ShardId shard;
+        LoopTime since{0};
+        std::variant<Attaching, Detaching, Putting, Releasing, Acking> kind;
+    };
+    // Commands that no lane had room for and that nothing may hold back: they wait here, in order.
+    struct Deferred {
+        ShardId shard;
+        uint64_t token = 0;
+        cluster::Detached detached;
+    };
+
+    [[nodiscard]] uint64_t begin(Client& client, decltype(Operation::kind) kind);
+    void attached(Client& client, const cluster::Answer& answer);
+    void send_detached(ShardId shard, uint64_t token, const cluster::Detached& body);
+    void send_acks(Client& client);
+    void stage(Client& client);
+    [[nodiscard]] Client* of(const Operation& operation);
+
+    FrontEnd& front_end_;
+    cluster::LoopPort& port_;
+    uint64_t next_token_ = 1;  // odd: this desk's
+    std::unordered_map<uint64_t, Operation> operations_;
+    std::vector<Deferred> deferred_;
+    struct Staged {
+        uint32_t client = 0;
+        uint32_t generation = 0;
+    };
+    std::vector<Staged> staged_;
+};
+
+}  // namespace quorate::broker

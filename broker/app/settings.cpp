@@ -1,0 +1,187 @@
+#include "broker/app/settings.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "proto/base/environment.h"
+
+namespace quorate::broker {
+namespace {
+
+uint32_t seconds_or_never(Milliseconds time) {
+    if (time == kNever) return kExpiryNever;
+    return static_cast<uint32_t>(std::min<int64_t>(time.count() / 1000, int64_t{kExpiryNever} - 1));
+}
+
+uint32_t cores() {
+    return std::max(1U, std::thread::hardware_concurrency());
+}
+
+uint32_t per_second(const Rate& rate) {
+    if (rate.off()) return 0;
+    const auto per = static_cast<uint64_t>(std::max<int64_t>(1, rate.per.count()));
+    return static_cast<uint32_t>(std::max<uint64_t>(1, rate.count * 1000 / per));
+}
+
+TransportKind transport_kind(Transport transport) {
+    switch (transport) {
+        case Transport::Tcp:
+            return TransportKind::Tcp;
+        case Transport::Tls:
+            return TransportKind::Tls;
+        case Transport::WebSocket:
+            return TransportKind::WebSocket;
+        case Transport::SecureWebSocket:
+            return TransportKind::WebSocketTls;
+        case Transport::Unix:
+            return TransportKind::Unix;
+    }
+    return TransportKind::Tcp;
+}
+
+cluster::SharedStrategy strategy(SharedStrategy from) {
+    switch (from) {
+        case SharedStrategy::RoundRobin:
+            return cluster::SharedStrategy::RoundRobin;
+        case SharedStrategy::Random:
+            return cluster::SharedStrategy::Random;
+        case SharedStrategy::HashClientId:
+            return cluster::SharedStrategy::HashClientId;
+        case SharedStrategy::HashTopic:
+            return cluster::SharedStrategy::HashTopic;
+        case SharedStrategy::Sticky:
+            return cluster::SharedStrategy::Sticky;
+    }
+    return cluster::SharedStrategy::RoundRobin;
+}
+
+}  // namespace
+
+uint16_t loop_count(const Config& config) {
+    const uint32_t asked = config.node.loops != 0 ? config.node.loops : cores();
+    return static_cast<uint16_t>(std::min<uint32_t>(asked, cluster::kLoopsMax));
+}
+
+FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
+    const MqttConfig& mqtt = config.mqtt;
+    FrontEndOptions options;
+    ChannelLimits& limits = options.limits;
+    limits.max_packet_size = static_cast<uint32_t>(mqtt.max_packet_size.value);
+    limits.max_connect_size = static_cast<uint32_t>(mqtt.max_connect_packet_size.value);
+    limits.decode.client_id_bytes_max = static_cast<uint32_t>(mqtt.max_client_id_bytes.value);
+    limits.decode.topics.bytes_max = static_cast<uint32_t>(mqtt.max_topic_bytes.value);
+    limits.decode.topics.levels_max = mqtt.max_topic_levels;
+    limits.decode.properties.user_properties_max = mqtt.max_user_properties;
+    limits.decode.properties.user_property_bytes_max =
+        static_cast<uint32_t>(mqtt.max_user_property_bytes.value);
+    limits.decode.topic_alias_maximum = static_cast<uint16_t>(mqtt.topic_alias_maximum);
+    limits.max_qos = static_cast<mqtt::QoS>(mqtt.max_qos);
+    limits.retain_available = mqtt.retain;
+    limits.wildcard_available = mqtt.wildcard;
+    limits.shared_available = mqtt.shared;
+    limits.receive_maximum = static_cast<uint16_t>(mqtt.receive_maximum);
+    limits.max_inflight_out = static_cast<uint16_t>(mqtt.max_inflight);
+    limits.topic_alias_maximum_out = static_cast<uint16_t>(mqtt.topic_alias_maximum_out);
+    limits.max_keep_alive =
+        mqtt.max_keep_alive == kNever
+            ? std::chrono::seconds(0)
+            : std::chrono::duration_cast<std::chrono::seconds>(mqtt.max_keep_alive);
+    limits.session_expiry_max = seconds_or_never(mqtt.session_expiry_max);
+    limits.connect_timeout =
+        std::chrono::duration_cast<std::chrono::seconds>(config.limits.connect_timeout);
+    limits.max_queued_messages = mqtt.max_queued_messages;
+    limits.max_queued_bytes = mqtt.max_queued_bytes.value;
+    limits.queue_full = mqtt.queue_full == QueueFullOption::DropOldest ? QueueFull::DropOldest
+                                                                       : QueueFull::DropNewest;
+    limits.max_output_bytes = config.limits.output_buffer.value;
+    limits.response_topic_prefix = mqtt.response_information;
+    options.subscriptions.subscriptions_max = mqtt.max_subscriptions;
+    options.subscriptions.shared_max = mqtt.max_shared_groups;
+    options.subscriptions.scans_max = std::max<uint32_t>(1, mqtt.retained_scans / loops);
+    options.allow_anonymous = config.allow_anonymous();
+    options.publish_timeout = mqtt.publish_timeout;
+    options.unauthenticated_max = config.limits.max_unauthenticated;
+    return options;
+}
+
+cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops) {
+    cluster::ClusterOptions options;
+    options.host.storage.data_dir = config.node.data_dir;
+    options.host.storage.state_memtable_bytes = config.storage.write_buffer.value;
+    options.host.storage.log_memtable_bytes = config.storage.write_buffer.value;
+    options.host.storage.block_cache_bytes = config.storage.block_cache.value;
+    options.host.flush_log_bytes = config.storage.flush_log_bytes.value;
+    options.host.flush_age = config.storage.flush_interval;
+    if (config.storage.sync.interval) {
+        options.host.storage.log_sync_interval = true;
+        options.host.sync_interval = *config.storage.sync.interval;
+    }
+    options.host.workers = config.node.workers != 0 ? config.node.workers : cores();
+    options.loops = loops;
+    options.layout = {config.cluster.shards, config.cluster.topic_hash_levels};
+    cluster::ShardOptions& shard = options.shard;
+    shard.queue_messages_max = config.mqtt.max_queued_messages;
+    shard.queue_bytes_max = config.mqtt.max_queued_bytes.value;
+    shard.queue_full = config.mqtt.queue_full == QueueFullOption::DropOldest
+                           ? cluster::QueuePolicy::DropOldest
+                           : cluster::QueuePolicy::DropNewest;
+    shard.queue_qos0 = config.mqtt.queue_qos0;
+    if (config.limits.max_sessions != 0) {
+        shard.sessions_max = static_cast<uint32_t>(
+            std::max<uint64_t>(1, config.limits.max_sessions / config.cluster.shards));
+    }
+    shard.subscriptions_max = config.mqtt.max_subscriptions;
+    shard.outbox_entries_max = config.mqtt.max_outbox_messages;
+    shard.retained_max = std::max<uint64_t>(1, config.mqtt.retained_max / config.cluster.shards);
+    shard.shared_handover_on_disconnect = config.shared.handover == SharedHandover::Disconnect;
+    options.shared_strategy = strategy(config.shared.strategy);
+    options.seed = system_seed();
+    return options;
+}
+
+EventLoopOptions event_loop_options(const Config& config) {
+    EventLoopOptions options;
+    options.input_bytes_max = std::max<std::size_t>(config.mqtt.max_packet_size.value,
+                                                    config.mqtt.max_connect_packet_size.value) +
+                              131'072;
+    options.write_stall_timeout = config.limits.slow_reader_timeout;
+    return options;
+}
+
+ListenerOptions listener_options(const Config& config, const ListenerConfig& listener,
+                                 uint16_t index) {
+    ListenerOptions options;
+    options.index = index;
+    options.address.kind = transport_kind(listener.url.transport);
+    options.address.host = listener.url.host == "localhost" ? "127.0.0.1" : listener.url.host;
+    options.address.port = listener.url.port;
+    options.address.path = listener.url.path;
+    options.proxy_protocol = listener.proxy_protocol;
+    options.connections_max = listener.max_connections;
+    options.connect_limits.per_loop = per_second(config.limits.connect_rate);
+    options.connect_limits.per_address = per_second(config.limits.connect_rate_per_address);
+    options.reserved_descriptors = config.limits.fd_reserve;
+    options.websocket_frame_bytes_max = config.mqtt.max_packet_size.value;
+    return options;
+}
+
+TlsOptions tls_options(const TlsFiles& files) {
+    TlsOptions options;
+    options.certificate_file = files.cert;
+    options.key_file = files.key;
+    options.ca_file = files.ca;
+    switch (files.verify_client) {
+        case VerifyClient::None:
+            options.verify_client = ClientCertificate::None;
+            break;
+        case VerifyClient::Optional:
+            options.verify_client = ClientCertificate::Optional;
+            break;
+        case VerifyClient::Require:
+            options.verify_client = ClientCertificate::Require;
+            break;
+    }
+    return options;
+}
+
+}  // namespace quorate::broker

@@ -1,0 +1,344 @@
+#include "broker/app/subscription_desk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "broker/app/client.h"
+#include "broker/app/front_end.h"
+#include "cluster/topics/destination.h"
+#include "proto/base/hash.h"
+
+namespace quorate::broker {
+namespace {
+
+std::string whole_filter(const std::string& share_name, const std::string& filter) {
+    return share_name.empty() ? filter : "$share/" + share_name + "/" + filter;
+}
+
+mqtt::ReasonCode granted(mqtt::QoS qos) {
+    return static_cast<mqtt::ReasonCode>(qos);
+}
+
+bool applied(cluster::AnswerCode code) {
+    return code == cluster::AnswerCode::Applied || code == cluster::AnswerCode::Duplicate;
+}
+
+}  // namespace
+
+uint64_t SubscriptionDesk::next_token() {
+    const uint64_t token = next_token_;
+    next_token_ += 2;
+    return token;
+}
+
+Client* SubscriptionDesk::client_of(uint32_t slot, uint32_t generation) {
+    Client* client = front_end_.client(slot);
+    return client != nullptr && client->generation() == generation ? client : nullptr;
+}
+
+void SubscriptionDesk::subscribe(Client& client, SubscribeRequest&& packet) {
+    const uint64_t id = next_token();
+    Request& request = requests_[id];
+    request.client = client.slot();
+    request.generation = client.generation();
+    request.packet_id = packet.packet_id;
+    request.entries = std::move(packet.entries);
+    request.codes.assign(request.entries.size(), mqtt::ReasonCode::QuotaExceeded);
+    request.is_new.assign(request.entries.size(), false);
+    request.awaited = 1;  // this function
+    request.subscription_id = packet.subscription_id;
+    if (client.durable_) {
+        subscribe_durable(client, id, request);
+    } else {
+        for (std::size_t i = 0; i < request.entries.size(); ++i) {
+            if (request.entries[i].share_name.empty()) {
+                subscribe_local(client, request, i);
+            } else {
+                join_group(client, id, request, i);
+            }
+        }
+        // Also a second subscriber waits for the route that the first one asked for.
+        if (routes_shown_ < routes_sent_) {
+            request.shown = routes_sent_;
+            ++request.awaited;
+            waiting_for_routes_.push_back(id);
+        }
+    }
+    arrived(id);
+}
+
+void SubscriptionDesk::subscribe_durable(Client& client, uint64_t id, Request& request) {
+    cluster::Subscribe body;
+    body.session = client.session_;
+    body.epoch = client.epoch_;
+    std::vector<std::string> filters;
+    filters.reserve(request.entries.size());
+    for (std::size_t i = 0; i < request.entries.size(); ++i) {
+        const SubscribeEntry& entry = request.entries[i];
+        filters.push_back(whole_filter(entry.share_name, entry.filter));
+        body.requests.push_back({filters.back(), entry.qos, entry.no_local,
+                                 entry.retain_as_published, entry.retain_handling,
+                                 request.subscription_id});
+        request.durable_entries.push_back(i);
+    }
+    const uint64_t token = next_token();
+    if (!port_.command(client.shard_, token, body)) return;  // every code stays QuotaExceeded
+    commands_[token] = {id, std::nullopt};
+    ++request.awaited;
+}
+
+void SubscriptionDesk::subscribe_local(Client& client, Request& request, std::size_t index) {
+    const SubscribeEntry& entry = request.entries[index];
+    const bool known = std::ranges::find(client.filters_, entry.filter) != client.filters_.end();
+    if (!known && client.filters_.size() >= limits_.subscriptions_max) return;
+    const auto added = local_.add(entry.filter, {client.slot(), request.subscription_id, entry.qos,
+                                                 entry.no_local, entry.retain_as_published});
+    if (added.is_new) {
+        if (client.filters_.empty()) client.filters_.reserve(1);
+        client.filters_.push_back(entry.filter);
+    }
+    if (added.first) port_.loop_route(entry.filter, true, ++routes_sent_);
+    request.is_new[index] = added.is_new;
+    request.codes[index] = granted(entry.qos);
+}
+
+void SubscriptionDesk::join_group(Client& client, uint64_t id, Request& request,
+                                  std::size_t index) {
+    const SubscribeEntry& entry = request.entries[index];
+    const std::string filter = whole_filter(entry.share_name, entry.filter);
+    auto& memberships = client.extras().memberships;
+    const auto known = std::ranges::find(memberships, filter, &Client::SharedMembership::filter);
+    if (known == memberships.end() && memberships.size() >= limits_.shared_max) return;
+    const std::string_view group = *cluster::shared_group_of(filter);
+    const ShardId shard = cluster::shard_of_group(group, port_.layout());
+    cluster::Route body;
+    body.filter = filter;
+    body.destination = cluster::Destination::to_connection(client.ref());
+    body.best_qos = entry.qos;
+    body.serial = RouteSerial(next_serial_++);
+    const uint64_t token = next_token();
+    if (!port_.command(shard, token, body)) return;
+    request.is_new[index] = known == memberships.end();
+    if (known == memberships.end()) {
+        memberships.push_back({filter, shard, hash64(group), request.subscription_id});
+    } else {
+        known->subscription_id = request.subscription_id;
+    }
+    commands_[token] = {id, index};
+    request.codes[index] = granted(entry.qos);
+    ++request.awaited;
+}
+
+void SubscriptionDesk::leave_group(Client& client, const std::string& filter, ShardId shard) {
+    cluster::Route body;
+    body.filter = filter;
+    body.destination = cluster::Destination::to_connection(client.ref());
+    body.remove = true;
+    body.serial = RouteSerial(next_serial_++);
+    // Nobody waits for it. A lane too full to take it leaves a member whose connection is gone: the
+    // loop answers what it is sent as unsent, and the group passes it on.
+    (void)port_.command(shard, next_token(), body);
+}
+
+void SubscriptionDesk::unsubscribe(Client& client, const UnsubscribeRequest& packet) {
+    const uint64_t id = next_token();
+    Request& request = requests_[id];
+    request.client = client.slot();
+    request.generation = client.generation();
+    request.packet_id = packet.packet_id;
+    request.subscribe = false;
+    request.awaited = 1;
+    if (client.durable_) {
+        cluster::Unsubscribe body;
+        body.session = client.session_;
+        body.epoch = client.epoch_;
+        std::vector<std::string> filters;
+        filters.reserve(packet.entries.size());
+        for (const UnsubscribeEntry& entry : packet.entries) {
+            filters.push_back(whole_filter(entry.share_name, entry.filter));
+            body.filters.push_back(filters.back());
+        }
+        request.codes.assign(packet.entries.size(), mqtt::ReasonCode::QuotaExceeded);
+        const uint64_t token = next_token();
+        if (port_.command(client.shard_, token, body)) {
+            commands_[token] = {id, std::nullopt};
+            ++request.awaited;
+        }
+    } else {
+        for (const UnsubscribeEntry& entry : packet.entries) {
+            unsubscribe_one(client, request, entry);
+        }
+    }
+    arrived(id);
+}
+
+void SubscriptionDesk::unsubscribe_one(Client& client, Request& request,
+                                       const UnsubscribeEntry& entry) {
+    bool existed = false;
+    if (entry.share_name.empty()) {
+        const auto removed = local_.remove(entry.filter, client.slot());
+        existed = removed.existed;
+        if (existed) std::erase(client.filters_, entry.filter);
+        if (removed.last) port_.loop_route(entry.filter, false, ++routes_sent_);
+    } else if (client.extras_ != nullptr) {
+        const std::string filter = whole_filter(entry.share_name, entry.filter);
+        auto& memberships = client.extras_->memberships;
+        const auto found =
+            std::ranges::find(memberships, filter, &Client::SharedMembership::filter);
+        existed = found != memberships.end();
+        if (existed) {
+            leave_group(client, filter, found->shard);
+            memberships.erase(found);
+        }
+    }
+    request.codes.push_back(existed ? mqtt::ReasonCode::Success
+                                    : mqtt::ReasonCode::NoSubscriptionExisted);
+}
+
+void SubscriptionDesk::drop_all(Client& client) {
+    for (const std::string& filter : client.filters_) {
+        if (local_.remove(filter, client.slot()).last) {
+            port_.loop_route(filter, false, ++routes_sent_);
+        }
+    }
+    client.filters_.clear();
+    if (client.extras_ == nullptr) return;
+    for (const auto& membership : client.extras_->memberships) {
+        leave_group(client, membership.filter, membership.shard);
+    }
+    client.extras_->memberships.clear();
+}
+
+bool SubscriptionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
+    if ((token & 1U) != 0) return false;
+    const auto found = commands_.find(token);
+    if (found == commands_.end()) return true;
+    const CommandOf command = found->second;
+    commands_.erase(found);
+    const auto at = requests_.find(command.request);
+    if (at == requests_.end()) return true;
+    Request& request = at->second;
+    if (command.entry) {
+        if (!applied(answer.code)) {
+            request.codes[*command.entry] = mqtt::ReasonCode::QuotaExceeded;
+        }
+    } else if (const auto* subscribed = std::get_if<cluster::SubscribeResult>(&answer.result)) {
+        for (std::size_t i = 0; i < subscribed->filters.size(); ++i) {
+            const std::size_t entry = request.durable_entries[i];
+            request.codes[entry] = subscribed->filters[i].code;
+            request.is_new[entry] = subscribed->filters[i].is_new;
+        }
+    } else if (const auto* removed = std::get_if<cluster::UnsubscribeResult>(&answer.result)) {
+        request.codes = removed->codes;
+    }
+    arrived(command.request);
+    return true;
+}
+
+void SubscriptionDesk::on_shown(uint64_t token) {
+    routes_shown_ = std::max(routes_shown_, token);
+    while (!waiting_for_routes_.empty()) {
+        const uint64_t id = waiting_for_routes_.front();
+        const auto found = requests_.find(id);
+        if (found != requests_.end() && found->second.shown > routes_shown_) return;
+        waiting_for_routes_.pop_front();
+        arrived(id);
+    }
+}
+
+void SubscriptionDesk::arrived(uint64_t id) {
+    const auto found = requests_.find(id);
+    if (found == requests_.end() || --found->second.awaited > 0) return;
+    answer(id);
+}
+
+void SubscriptionDesk::answer(uint64_t id) {
+    const Request request = std::move(requests_[id]);
+    requests_.erase(id);
+    Client* client = client_of(request.client, request.generation);
+    if (client != nullptr) {
+        if (request.subscribe) {
+            client->channel().on_subscribed(request.packet_id, request.codes);
+            begin_scans(*client, request);
+        } else {
+            client->channel().on_unsubscribed(request.packet_id, request.codes);
+        }
+        front_end_.after_event(*client);
+    }
+}
+
+void SubscriptionDesk::begin_scans(Client& client, const Request& request) {
+    for (std::size_t i = 0; i < request.entries.size(); ++i) {
+        const SubscribeEntry& entry = request.entries[i];
+        if (mqtt::is_failure(request.codes[i]) || !entry.share_name.empty()) continue;
+        if (entry.retain_handling == mqtt::RetainHandling::DoNotSend) continue;
+        if (entry.retain_handling == mqtt::RetainHandling::SendIfNew && !request.is_new[i]) {
+            continue;
+        }
+        Scan scan;
+        scan.client = client.slot();
+        scan.generation = client.generation();
+        scan.entry = entry;
+        scan.entry.qos = static_cast<mqtt::QoS>(request.codes[i]);
+        scan.subscription_id = request.subscription_id;
+        if (const auto shard = cluster::shard_of_filter(entry.filter, port_.layout())) {
+            scan.todo.push_back({*shard, {}});
+        } else {
+            scan.whole_worker = true;
+            // The lowest shard of each worker: the scan goes on from there over its others.
+            std::vector<bool> seen(port_.workers(), false);
+            for (uint32_t s = 0; s < port_.layout().shards; ++s) {
+                const WorkerId worker = port_.worker_of(ShardId(s));
+                if (seen[worker.value()]) continue;
+                seen[worker.value()] = true;
+                scan.todo.push_back({ShardId(s), {}});
+            }
+        }
+        waiting_scans_.push_back(std::move(scan));
+    }
+    start_waiting_scans();
+}
+
+void SubscriptionDesk::start_waiting_scans() {
+    while (!waiting_scans_.empty() && scans_.size() < limits_.scans_max) {
+        const uint64_t id = next_token();
+        Scan& scan = scans_[id] = std::move(waiting_scans_.front());
+        waiting_scans_.pop_front();
+        if (!ask(id, scan)) scans_.erase(id);
+    }
+}
+
+bool SubscriptionDesk::ask(uint64_t id, const Scan& scan) {
+    Client* client = client_of(scan.client, scan.generation);
+    if (client == nullptr || !client->attached_) return false;
+    cluster::RetainedQuery query;
+    query.loop = port_.loop();
+    query.token = id;
+    query.filter = scan.entry.filter;
+    query.at = scan.todo.back();
+    query.whole_worker = scan.whole_worker;
+    if (client->durable_) {
+        query.durable =
+            cluster::RetainedQuery::Durable{client->shard_, client->session_, scan.entry.filter};
+    }
+    port_.retained(query);
+    return true;
+}
+
+void SubscriptionDesk::on_retained(const cluster::RetainedPage& page) {
+    const auto found = scans_.find(page.token);
+    if (found == scans_.end()) return;
+    Scan& scan = found->second;
+    Client* client = client_of(scan.client, scan.generation);
+    if (client != nullptr && client->attached_ && !client->durable_) {
+        for (const SharedBytes& flat : page.messages) {
+            front_end_.offer_retained(*client, scan.entry, scan.subscription_id, flat);
+        }
+    }
+    scan.todo.pop_back();
+    if (page.next) scan.todo.push_back(*page.next);
+    if (scan.todo.empty() || !ask(page.token, scan)) scans_.erase(page.token);
+    start_waiting_scans();
+}
+
+}  // namespace quorate::broker

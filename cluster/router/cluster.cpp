@@ -1,0 +1,335 @@
+#include "cluster/router/cluster.h"
+
+#include <atomic>
+#include <charconv>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cluster/group/group_ids.h"
+#include "cluster/router/directory.h"
+#include "cluster/router/exchange.h"
+#include "cluster/router/meta_runner.h"
+#include "cluster/router/node_loop_port.h"
+#include "cluster/router/shard_runner.h"
+#include "cluster/router/wildcards_runner.h"
+#include "cluster/router/worker_router.h"
+#include "proto/base/assert.h"
+
+namespace quorate::cluster {
+namespace {
+
+// How often workers report their counts.
+constexpr std::chrono::milliseconds kReportEvery{1000};
+constexpr std::chrono::seconds kIncarnationLimit{30};
+
+// The cluster id carries what was fixed when the data directory was made, so that a later start
+// with other options finds its data: "<random hex>-<shards>-<levels>".
+std::string make_cluster_id(const ShardLayout& layout, uint64_t seed) {
+    return fmt::format("{:016x}-{}-{}", seed, layout.shards, layout.topic_hash_levels);
+}
+
+std::optional<ShardLayout> layout_of(std::string_view id) {
+    const auto last = id.rfind('-');
+    if (last == std::string_view::npos || last == 0) return std::nullopt;
+    const auto middle = id.rfind('-', last - 1);
+    if (middle == std::string_view::npos) return std::nullopt;
+    const auto number = [](std::string_view text) -> std::optional<uint32_t> {
+        uint32_t value = 0;
+        const auto end = text.data() + text.size();
+        const auto parsed = std::from_chars(text.data(), end, value);
+        if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
+        return value;
+    };
+    const auto shards = number(id.substr(middle + 1, last - middle - 1));
+    const auto levels = number(id.substr(last + 1));
+    if (!shards || !levels || *shards == 0) return std::nullopt;
+    return ShardLayout{*shards, *levels};
+}
+
+void add(ShardCounts& sum, const ShardCounts& part) {
+    sum.sessions += part.sessions;
+    sum.durable_sessions += part.durable_sessions;
+    sum.attached += part.attached;
+    sum.subscriptions += part.subscriptions;
+    sum.queued_messages += part.queued_messages;
+    sum.queued_bytes += part.queued_bytes;
+    sum.wills_pending += part.wills_pending;
+    sum.routes += part.routes;
+    sum.retained += part.retained;
+    sum.retained_bytes += part.retained_bytes;
+    sum.groups += part.groups;
+    sum.outbox += part.outbox;
+    sum.outbox_bytes += part.outbox_bytes;
+    sum.lanes += part.lanes;
+}
+
+void add(ShardCounters& sum, const ShardCounters& part) {
+    sum.queue_full += part.queue_full;
+    sum.expired += part.expired;
+    sum.offline_qos0 += part.offline_qos0;
+    sum.too_large += part.too_large;
+    sum.denied += part.denied;
+    sum.session_ended += part.session_ended;
+    sum.sessions_created += part.sessions_created;
+    sum.sessions_expired += part.sessions_expired;
+    sum.takeovers += part.takeovers;
+    sum.wills_published += part.wills_published;
+    sum.wills_cancelled += part.wills_cancelled;
+    sum.wills_dropped += part.wills_dropped;
+    sum.group_full += part.group_full;
+    sum.outbox_repeats += part.outbox_repeats;
+    sum.commands_duplicate += part.commands_duplicate;
+    sum.commands_gap += part.commands_gap;
+    sum.commands_stale += part.commands_stale;
+}
+
+}  // namespace
+
+class Cluster::Impl {
+  public:
+    Impl(ClusterOptions given, const Log& to) : options(std::move(given)), log(to) {}
+
+    Status open();
+    Status start();
+    void stop();
+    void report(WorkerId worker);
+
+    struct Report {
+        ShardCounts shards;
+        ShardCounters counters;
+        uint32_t leading = 0;
+        uint32_t groups = 0;
+        bool healthy = false;
+    };
+
+    ClusterOptions options;
+    Log log;
+    std::unique_ptr<GroupHost> host;
+    std::unique_ptr<Exchange> exchange;
+    std::unique_ptr<Directory> directory;
+    std::vector<std::unique_ptr<WorkerRouter>> routers;
+    std::unique_ptr<MetaRunner> meta;
+    std::unique_ptr<WildcardsRunner> wildcards;
+    std::vector<std::unique_ptr<ShardRunner>> shards;
+    Incarnation incarnation;
+    bool running = false;
+
+    mutable std::mutex mutex;
+    std::vector<Report> reports;  // by worker; guarded by mutex
+};
+
+Status Cluster::Impl::open() {
+    auto opened = GroupHost::open(options.host);
+    if (!opened.ok()) return opened.error();
+    host = std::move(opened).value();
+    const std::string& id = host->engine().cluster_id();
+    if (id.empty()) {
+        if (Status status =
+                host->engine().set_cluster_id(make_cluster_id(options.layout, options.seed));
+            !status.ok()) {
+            return status;
+        }
+    } else {
+        const auto stored = layout_of(id);
+        if (!stored)
+            return Error{ErrorCode::Corrupt, "the cluster id of the data directory is damaged"};
+        if (stored->shards != options.layout.shards ||
+            stored->topic_hash_levels != options.layout.topic_hash_levels) {
+            log.warn(
+                "the number of shards is fixed since the data directory was made",
+                {{"shards", stored->shards}, {"topic_hash_levels", stored->topic_hash_levels}});
+        }
+        options.layout = *stored;
+    }
+    const auto workers = static_cast<uint16_t>(host->workers());
+    exchange = std::make_unique<Exchange>(options.loops, workers);
+    directory = std::make_unique<Directory>(exchange->ports());
+    exchange->set_workers([this](WorkerId worker, std::unique_ptr<WorkerParcel> parcel) {
+        host->worker(worker).post_reserved([router = routers[worker.value()].get(),
+                                            held = std::move(parcel)] { router->receive(*held); });
+    });
+    reports.resize(workers);
+    for (uint16_t w = 0; w < workers; ++w) {
+        routers.push_back(std::make_unique<WorkerRouter>(
+            WorkerRouter::Context{*exchange, *directory, options.layout, WorkerId(w), workers}));
+    }
+    const auto router_of = [&](GroupId group) -> WorkerRouter& {
+        return *routers[group.value() % workers];
+    };
+    const auto pin = [&](GroupId group, StateMachine& machine) {
+        GroupOptions group_options;
+        group_options.id = group;
+        group_options.seed = options.seed;
+        return host->add_group(group_options, machine,
+                               WorkerId(static_cast<uint16_t>(group.value() % workers)));
+    };
+    meta = std::make_unique<MetaRunner>(log.as("meta"));
+    if (Status status = pin(kMetaGroup, *meta); !status.ok()) return status;
+    wildcards = std::make_unique<WildcardsRunner>(router_of(kWildcardsGroup), log.as("wildcards"));
+    if (Status status = pin(kWildcardsGroup, *wildcards); !status.ok()) return status;
+    router_of(kWildcardsGroup).add_runner(kWildcardsGroup, *wildcards);
+    SharedLeaderOptions shared;
+    shared.strategy = options.shared_strategy;
+    shared.waiting_max = options.shard.group_messages_max;
+    for (uint32_t s = 0; s < options.layout.shards; ++s) {
+        const GroupId group = group_of(ShardId(s));
+        WorkerRouter& router = router_of(group);
+        shards.push_back(std::make_unique<ShardRunner>(ShardId(s), options.shard, shared, router,
+                                                       log.as("shard")));
+        if (Status status = pin(group, *shards.back()); !status.ok()) return status;
+        router.add_runner(group, *shards.back());
+    }
+    for (uint16_t w = 0; w < workers; ++w) {
+        Worker& worker = host->worker(WorkerId(w));
+        worker.on_turn_end([router = routers[w].get(), &worker] {
+            // What was proposed after the groups had run needs another turn.
+            if (router->end_turn()) worker.post_reserved([] {});
+        });
+    }
+    return {};
+}
+
+Status Cluster::Impl::start() {
+    if (Status status = host->start(); !status.ok()) return status;
+    running = true;
+    // Groups exist from now on; their runners learn of them on their own threads, and nothing is
+    // led for the outside before this node's incarnation is known.
+    const auto allotted = meta->allot(*host, options.seed, kIncarnationLimit);
+    if (!allotted.ok()) return allotted.error();
+    incarnation = *allotted;
+    for (uint16_t w = 0; w < exchange->workers(); ++w) {
+        host->worker(WorkerId(w)).post_reserved([this, w] {
+            routers[w]->set_incarnation(incarnation);
+            routers[w]->for_each_runner([this](GroupRunnerBase& runner) {
+                runner.set_group(host->group(runner.group_id()));
+            });
+            for (auto& shard : shards) {
+                if (&shard->router() == routers[w].get()) {
+                    shard->set_worker(&host->worker(WorkerId(w)));
+                }
+            }
+            routers[w]->start_serving();
+            report(WorkerId(w));
+        });
+    }
+    return {};
+}
+
+void Cluster::Impl::report(WorkerId worker) {
+    Report made;
+    made.healthy = true;
+    const auto count_group = [&](GroupRunnerBase& runner) {
+        ++made.groups;
+        if (runner.leading()) ++made.leading;
+        made.healthy = made.healthy && runner.serving();
+    };
+    routers[worker.value()]->for_each_runner(count_group);
+    for (auto& shard : shards) {
+        if (&shard->router() != routers[worker.value()].get() || !shard->serving()) continue;
+        add(made.shards, shard->state().counts());
+        add(made.counters, shard->state().counters());
+    }
+    {
+        const std::lock_guard lock(mutex);
+        reports[worker.value()] = made;
+    }
+    Worker& thread = host->worker(worker);
+    // Until every group serves, readiness waits for it: look again soon.
+    const auto next = made.healthy ? kReportEvery : std::chrono::milliseconds(10);
+    const auto timer = thread.call_later(next, [this, worker] { report(worker); });
+    if (!timer.ok()) {
+        log.error("counts are no longer reported: too many timers", {{"worker", worker.value()}});
+    }
+}
+
+void Cluster::Impl::stop() {
+    if (!running) return;
+    running = false;
+    host->stop();
+    directory->stop();
+}
+
+Cluster::Cluster(Passkey, std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Cluster::~Cluster() {
+    stop();
+}
+
+Result<std::unique_ptr<Cluster>> Cluster::open(ClusterOptions options, const Log& log) {
+    auto impl = std::make_unique<Impl>(std::move(options), log);
+    if (Status status = impl->open(); !status.ok()) return status.error();
+    return std::make_unique<Cluster>(Passkey{}, std::move(impl));
+}
+
+Status Cluster::start() {
+    return impl_->start();
+}
+
+bool Cluster::wait_until_serving(std::chrono::milliseconds limit) {
+    const SystemClock clock;
+    const auto deadline = clock.now() + limit;
+    while (!healthy()) {
+        if (clock.now() > deadline) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
+}
+
+void Cluster::stop() {
+    impl_->stop();
+}
+
+std::unique_ptr<LoopPort> Cluster::make_port(LoopId loop, LoopSink& sink,
+                                             std::function<void()> wake) {
+    impl_->exchange->set_loop(loop, std::move(wake));
+    return std::make_unique<NodeLoopPort>(
+        NodeLoopPort::Context{*impl_->exchange, *impl_->directory, impl_->options.layout, loop,
+                              impl_->incarnation, impl_->host->workers(), LoopCredit{}},
+        sink);
+}
+
+Incarnation Cluster::incarnation() const {
+    return impl_->incarnation;
+}
+
+const ShardLayout& Cluster::layout() const {
+    return impl_->options.layout;
+}
+
+ClusterCounts Cluster::counts() const {
+    ClusterCounts counts;
+    const std::lock_guard lock(impl_->mutex);
+    for (const Impl::Report& report : impl_->reports) {
+        add(counts.shards, report.shards);
+        add(counts.counters, report.counters);
+        counts.groups += report.groups;
+        counts.groups_leading += report.leading;
+    }
+    counts.groups_unsound = counts.groups - counts.groups_leading;
+    counts.filters = impl_->directory->filters();
+    return counts;
+}
+
+bool Cluster::healthy() const {
+    const std::lock_guard lock(impl_->mutex);
+    for (const Impl::Report& report : impl_->reports) {
+        if (!report.healthy) return false;
+    }
+    return impl_->host->disk_state() == storage::DiskState::Ample;
+}
+
+std::vector<GroupReport> Cluster::reports() {
+    return impl_->host->reports();
+}
+
+GroupHost& Cluster::host() {
+    return *impl_->host;
+}
+
+}  // namespace quorate::cluster

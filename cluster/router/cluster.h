@@ -1,0 +1,86 @@
+// The cluster as the broker sees it: the one header of this folder tree that a front-end includes
+// besides loop_port.h.
+//
+// Opens the data directory, recovers all groups, gives this start of the node its incarnation, and
+// hands every front-end loop its port. On a single node every group has this one voter; the rules
+// are those of a cluster of many.
+//
+// Thread: one at a time, the program's main thread, unless a method says otherwise. Owner: the
+// broker. Errors: of `open` and `start`: Locked, Corrupt, Io with text for the operator (exit 3).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/group/group_host.h"
+#include "cluster/router/loop_port.h"
+#include "cluster/sessions/shared_dispatcher.h"
+#include "cluster/shard/shard_state.h"
+#include "proto/base/environment.h"
+#include "proto/base/ids.h"
+#include "proto/base/log.h"
+#include "proto/base/metrics.h"
+#include "proto/base/result.h"
+
+namespace quorate::cluster {
+
+struct ClusterOptions {
+    GroupHostOptions host;
+    uint16_t loops = 1;
+    ShardLayout layout{64, 0};  // as stored in the data directory, once it has been made
+    ShardOptions shard;
+    SharedStrategy shared_strategy = SharedStrategy::RoundRobin;
+    uint64_t seed = 1;
+};
+
+// Sums over all shards, for metrics and $SYS.
+struct ClusterCounts {
+    ShardCounts shards;
+    ShardCounters counters;
+    uint64_t filters = 0;  // in the directory
+    uint32_t groups = 0;
+    uint32_t groups_leading = 0;
+    uint32_t groups_unsound = 0;
+};
+
+class Cluster {
+    struct Passkey {};  // only open() makes one
+    class Impl;
+
+  public:
+    Cluster(Passkey, std::unique_ptr<Impl> impl);
+    [[nodiscard]] static Result<std::unique_ptr<Cluster>> open(ClusterOptions options,
+                                                               const Log& log);
+    ~Cluster();
+    Cluster(const Cluster&) = delete;
+    Cluster& operator=(const Cluster&) = delete;
+
+    // Recovers and begins to serve; afterwards ports can be made.
+    [[nodiscard]] Status start();
+    // Every group led and every owed NodeDown proposed: a broker that is ready serves at once.
+    [[nodiscard]] bool wait_until_serving(std::chrono::milliseconds limit);
+    // After the loops have stopped. Idempotent.
+    void stop();
+
+    // One for each loop, before its thread runs. `wake` is called from any thread.
+    [[nodiscard]] std::unique_ptr<LoopPort> make_port(LoopId loop, LoopSink& sink,
+                                                      std::function<void()> wake);
+
+    [[nodiscard]] Incarnation incarnation() const;
+    [[nodiscard]] const ShardLayout& layout() const;
+    // The counts as the workers last reported them, at most a second old. Thread: any.
+    [[nodiscard]] ClusterCounts counts() const;
+    // False while a group is unsound or not led, or the disk is full: not ready. Thread: any.
+    [[nodiscard]] bool healthy() const;
+    [[nodiscard]] std::vector<GroupReport> reports();
+    [[nodiscard]] GroupHost& host();
+
+  private:
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace quorate::cluster

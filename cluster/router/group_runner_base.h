@@ -1,0 +1,76 @@
+// What shards and `wildcards` have in common as state machines of a group that answers lanes:
+// taking commands in, holding back what the group refuses for the moment, and letting answers out.
+//
+// Thread: the group's worker. Owner: the Cluster. Errors: see StateMachine.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/group/group.h"
+#include "cluster/group/state_machine.h"
+#include "cluster/router/worker_router.h"
+#include "cluster/topics/route_table.h"
+#include "proto/base/ids.h"
+#include "proto/base/log.h"
+
+namespace quorate::cluster {
+
+class GroupRunnerBase : public StateMachine {
+  public:
+    GroupRunnerBase(GroupId group, WorkerRouter& router, const Log& log)
+        : group_id_(group), router_(router), log_(log) {}
+
+    // Before the host starts serving; the group outlives the runner's use of it.
+    void set_group(Group* group) { group_ = group; }
+
+    // An encoded command of a lane, or of this leader itself. What the group refuses because too
+    // much is in flight waits here, in order; lanes bound how much that can be.
+    void propose(std::string_view command);
+    // Once a turn, after what was applied was told. True when it proposed something: the groups
+    // need another turn.
+    bool end_turn();
+
+    void on_leader(Term term) final;
+    void on_follower(Term term) final;
+    // From here on it may act for the outside: the node's incarnation is known.
+    void start_serving();
+
+    // Leads, and serves.
+    [[nodiscard]] bool leading() const { return led_ && started_; }
+    [[nodiscard]] bool serving() const { return leading() && group_ != nullptr; }
+    [[nodiscard]] WorkerRouter& router() const { return router_; }
+    [[nodiscard]] Term term() const { return term_; }
+    [[nodiscard]] GroupId group_id() const { return group_id_; }
+
+    // Of routes as the state machines keep them: those to this node's loops are not among them.
+    [[nodiscard]] static DirectoryOp directory_op(std::string_view filter,
+                                                  const std::vector<RouteEntry>& routes);
+    [[nodiscard]] static std::vector<DirectoryOp> all_directory_ops(const RouteTable& routes);
+
+  protected:
+    // Whatever a new leader does first, and what it stops doing.
+    virtual void begin_leading() = 0;
+    virtual void end_leading() {}
+    // The leader's work at the end of each turn.
+    virtual void work() {}
+    void propose_own(const CommandBody& body);
+    // Ops are shown to all readers, then the answers go out. Both are taken over.
+    void show(std::vector<DirectoryOp> ops, std::vector<GroupAnswer> then);
+
+    GroupId group_id_;
+    WorkerRouter& router_;
+    Log log_;
+    Group* group_ = nullptr;
+
+  private:
+    bool led_ = false;
+    bool started_ = false;
+    Term term_;
+    bool proposed_ = false;  // since the last end_turn()
+    std::deque<std::string> refused_;
+};
+
+}  // namespace quorate::cluster

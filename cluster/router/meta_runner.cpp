@@ -1,0 +1,103 @@
+#include "cluster/router/meta_runner.h"
+
+#include <future>
+#include <string>
+#include <utility>
+
+#include "cluster/group/group_ids.h"
+#include "proto/base/environment.h"
+
+namespace quorate::cluster {
+namespace {
+
+constexpr std::chrono::milliseconds kAskAgain{20};
+
+uint64_t new_token() {
+    const uint64_t token = system_seed();
+    return token != 0 ? token : 1;
+}
+
+}  // namespace
+
+Status MetaRunner::load(storage::StateStore& store, LogIndex, ClusterTime) {
+    return state_.load(store);
+}
+
+Status MetaRunner::apply(const CommandEntry& entry, storage::StateBatch& batch) {
+    CommandReader reader = entry.commands;
+    while (const auto command = reader.next()) {
+        auto answer = state_.apply(*command, batch);
+        if (!answer.ok()) return answer.error();
+        answers_.push_back(*answer);
+    }
+    if (!reader.finished()) return Error{ErrorCode::Corrupt, "entry with damaged commands"};
+    return {};
+}
+
+void MetaRunner::applied(LogIndex) {
+    if (answers_.empty()) return;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const MetaAnswer& answer : answers_)
+            told_[answer.token] = answer;
+    }
+    answers_.clear();
+    answered_.notify_all();
+}
+
+void MetaRunner::on_leader(Term term) {
+    log_.debug("leads", {{"term", term.value()}});
+}
+
+void MetaRunner::on_follower(Term) {}
+
+Result<MetaAnswer> MetaRunner::ask(GroupHost& host, const MetaCommandBody& body,
+                                   std::chrono::steady_clock::time_point deadline) {
+    const uint64_t token = new_token();
+    std::string command;
+    encode_meta_command(command, token, body);
+    const auto answered = [&] { return told_.contains(token); };
+    while (std::chrono::steady_clock::now() < deadline) {
+        host.worker_of(kMetaGroup).post_reserved([&host, command] {
+            Group* group = host.group(kMetaGroup);
+            // Refused while it is not led: the asker comes again.
+            if (group != nullptr) group->propose(command).ignore_because("asked again");
+        });
+        std::unique_lock lock(mutex_);
+        if (!answered_.wait_for(lock, kAskAgain, answered)) continue;
+        const MetaAnswer answer = told_[token];
+        told_.clear();
+        return answer;
+    }
+    return Error{ErrorCode::Unavailable, "the meta group did not answer in time"};
+}
+
+std::optional<NodeId> MetaRunner::only_node(GroupHost& host) {
+    std::promise<std::optional<NodeId>> found;
+    host.worker_of(kMetaGroup).post_reserved([this, &found] {
+        const auto& nodes = state_.nodes();
+        found.set_value(nodes.empty() ? std::nullopt : std::optional(nodes.begin()->first));
+    });
+    return found.get_future().get();
+}
+
+Result<Incarnation> MetaRunner::allot(GroupHost& host, uint64_t cluster_id,
+                                      std::chrono::milliseconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    auto formed = ask(host, FormCluster{cluster_id != 0 ? cluster_id : 1}, deadline);
+    if (!formed.ok()) return formed.error();
+    std::optional<NodeId> node = only_node(host);
+    if (!node) {
+        auto joined = ask(host, JoinNode{"node-1", ""}, deadline);
+        if (!joined.ok()) return joined.error();
+        node = joined->node;
+    }
+    auto started = ask(host, StartNode{*node, ""}, deadline);
+    if (!started.ok()) return started.error();
+    if (started->code != MetaCode::Applied) {
+        return Error{ErrorCode::Unavailable, "the meta group refused to start this node"};
+    }
+    return started->incarnation;
+}
+
+}  // namespace quorate::cluster

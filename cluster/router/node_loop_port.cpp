@@ -1,0 +1,191 @@
+#include "cluster/router/node_loop_port.h"
+
+#include <utility>
+
+#include "cluster/group/group_ids.h"
+
+namespace quorate::cluster {
+
+NodeLoopPort::NodeLoopPort(const Context& context, LoopSink& sink)
+    : context_(context),
+      sink_(sink),
+      outbound_(context.exchange, context.exchange.port_of(context.loop)),
+      reader_(context.directory.reader(outbound_.self().value())) {
+    lanes_.resize(context.layout.shards);
+}
+
+WorkerId NodeLoopPort::worker_of(ShardId shard) const {
+    return WorkerId(static_cast<uint16_t>(group_of(shard).value() % context_.workers));
+}
+
+LaneClient& NodeLoopPort::lane(ShardId shard) {
+    auto& client = lanes_[shard.value()];
+    if (client == nullptr) {
+        const Lane lane{context_.incarnation, outbound_.self().value(), LaneClass::Control};
+        client = std::make_unique<LaneClient>(group_of(shard), lane);
+    }
+    return *client;
+}
+
+bool NodeLoopPort::command(ShardId shard, uint64_t token, const CommandBody& body) {
+    return lane(shard).submit(token, std::nullopt, body,
+                              outbound_.worker(worker_of(shard)).commands);
+}
+
+bool NodeLoopPort::take_credit(std::size_t bytes) {
+    const bool full =
+        outstanding_.size() >= context_.credit.publishes_max ||
+        (!outstanding_.empty() && outstanding_bytes_ + bytes > context_.credit.bytes_max);
+    if (full) {
+        refused_ = true;
+        return false;
+    }
+    outstanding_.push_back(bytes);
+    outstanding_bytes_ += bytes;
+    return true;
+}
+
+// Answers come roughly in the order of the publishes; which one is paid back first does not matter.
+void NodeLoopPort::return_credit() {
+    if (outstanding_.empty()) return;
+    outstanding_bytes_ -= outstanding_.front();
+    outstanding_.pop_front();
+}
+
+bool NodeLoopPort::publish_to_owner(Ticket ticket, const mqtt::MessageView& message,
+                                    bool skip_loops) {
+    if (!take_credit(message.payload.size() + message.topic.size())) return false;
+    const WorkerId worker = worker_of(shard_of_topic(message.topic, context_.layout));
+    outbound_.worker(worker).owned.add(ticket, skip_loops ? WorkerParcel::kSkipLoops : 0, message);
+    return true;
+}
+
+void NodeLoopPort::publish_to_shard(ShardId shard, const mqtt::MessageView& message) {
+    PublishBatch& live = outbound_.worker(worker_of(shard)).live;
+    if (live.bytes.size() >= context_.credit.live_parcel_bytes_max) {
+        ++live_dropped_;
+        return;
+    }
+    live.add(shard.value(), 0, message);
+}
+
+bool NodeLoopPort::publish_to_group(const GroupRoute& group, Ticket ticket,
+                                    const mqtt::MessageView& message) {
+    if (ticket != 0 && !take_credit(message.payload.size() + message.topic.size())) return false;
+    flat_.clear();
+    mqtt::encode_message(flat_, message);
+    GroupPublish publish;
+    publish.from = outbound_.self();
+    publish.group = group;
+    publish.ticket = ticket;
+    publish.message = SharedBytes(as_bytes(flat_));
+    outbound_.worker(worker_of(group.shard)).groups.push_back(std::move(publish));
+    return true;
+}
+
+void NodeLoopPort::publish_to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) {
+    outbound_.loop(loop).publishes.add(ticket, 0, message);
+}
+
+void NodeLoopPort::taken(PortId port, const TakenBatch::Taken& taken) {
+    Exchange& exchange = context_.exchange;
+    if (exchange.is_loop(port)) {
+        outbound_.loop(exchange.loop_at(port)).taken.taken.push_back(taken);
+    } else {
+        outbound_.worker(exchange.worker_at(port)).taken.taken.push_back(taken);
+    }
+}
+
+void NodeLoopPort::want(const Want& want) {
+    outbound_.worker(worker_of(want.shard)).wants.push_back(want);
+}
+
+void NodeLoopPort::shared_ack(const SharedAck& ack) {
+    outbound_.worker(worker_of(ack.shard)).shared_acks.push_back(ack);
+}
+
+void NodeLoopPort::retained(const RetainedQuery& query) {
+    outbound_.worker(worker_of(query.at.shard)).retained.push_back(query);
+}
+
+void NodeLoopPort::loop_route(std::string_view filter, bool add, uint64_t token) {
+    DirectoryOp op;
+    op.kind = add ? DirectoryOp::Kind::AddLoop : DirectoryOp::Kind::RemoveLoop;
+    op.filter = filter;
+    op.loop = context_.loop;
+    route_ops_.push_back(std::move(op));
+    if (token != 0) route_tokens_.push_back(token);
+}
+
+bool NodeLoopPort::match(std::string_view topic, Destinations& out) {
+    return reader_.pin().match(topic, out);
+}
+
+uint64_t NodeLoopPort::table_version() {
+    reader_.pin();
+    return reader_.version();
+}
+
+void NodeLoopPort::receive() {
+    context_.exchange.mailbox(context_.loop).take(arrived_);
+    for (const auto& parcel : arrived_) {
+        for (const RetainedPage& page : parcel->retained)
+            sink_.on_retained(page);
+        if (parcel->publishes.count > 0) sink_.on_publishes(parcel->publishes);
+        if (parcel->deliveries.count > 0) sink_.on_deliveries(parcel->deliveries);
+        for (const SharedDelivery& delivery : parcel->shared)
+            sink_.on_shared(delivery);
+        for (const LetGoRequest& request : parcel->let_go)
+            sink_.on_let_go(request);
+        if (!parcel->taken.taken.empty()) {
+            if (!context_.exchange.is_loop(parcel->from)) {
+                for (std::size_t i = 0; i < parcel->taken.taken.size(); ++i)
+                    return_credit();
+            }
+            sink_.on_taken(parcel->taken);
+        }
+        for (const GroupAnswer& answer : parcel->answers)
+            on_answer(answer);
+        for (const uint64_t token : parcel->shown)
+            sink_.on_shown(token);
+    }
+    arrived_.clear();
+    if (refused_ && outstanding_.size() <= context_.credit.publishes_max / 2 &&
+        outstanding_bytes_ <= context_.credit.bytes_max / 2) {
+        refused_ = false;
+        sink_.on_credit();
+    }
+}
+
+void NodeLoopPort::on_answer(const GroupAnswer& routed) {
+    const auto shard = shard_of_group(routed.group);
+    if (!shard || shard->value() >= lanes_.size()) return;
+    LaneClient& client = lane(*shard);
+    if (routed.answer.code == AnswerCode::Gap) {
+        client.resend(outbound_.worker(worker_of(*shard)).commands);
+        return;
+    }
+    const bool was_full = client.full();
+    if (const auto token = client.answered(routed.answer.number)) {
+        sink_.on_answer(*token, routed.answer);
+    }
+    if (was_full && !client.full()) sink_.on_credit();
+}
+
+void NodeLoopPort::flush() {
+    if (!route_ops_.empty()) {
+        auto parcel = std::make_unique<LoopParcel>();
+        parcel->from = outbound_.self();
+        parcel->shown = std::exchange(route_tokens_, {});
+        Exchange& exchange = context_.exchange;
+        context_.directory.change(
+            std::exchange(route_ops_, {}),
+            [&exchange, loop = context_.loop, held = std::move(parcel)]() mutable {
+                if (!held->shown.empty()) exchange.post(loop, std::move(held));
+            });
+    }
+    outbound_.flush();
+    reader_.unpin();
+}
+
+}  // namespace quorate::cluster

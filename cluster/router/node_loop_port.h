@@ -1,0 +1,85 @@
+// LoopPort within one process: parcels to the workers of this node.
+//
+// Credits: a loop may have so many publishes and bytes unanswered at owners; beyond that
+// `publish_to_owner` and `publish_to_group` refuse and the front-end stops taking PUBLISH from that
+// socket. `LoopSink::on_credit` follows when half of it is free again.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "cluster/router/directory.h"
+#include "cluster/router/exchange.h"
+#include "cluster/router/lane_client.h"
+#include "cluster/router/loop_port.h"
+
+namespace quorate::cluster {
+
+struct LoopCredit {
+    uint32_t publishes_max = 16'384;           // unanswered at owners and groups
+    uint64_t bytes_max = 64ULL << 20;          // of them; one may be larger when it is alone
+    uint32_t live_parcel_bytes_max = 8 << 20;  // QoS 0 for durable sessions, per turn and worker
+};
+
+class NodeLoopPort final : public LoopPort {
+  public:
+    struct Context {
+        Exchange& exchange;
+        Directory& directory;
+        ShardLayout layout;
+        LoopId loop;
+        Incarnation incarnation;
+        uint32_t workers = 1;
+        LoopCredit credit;
+    };
+    // `sink` outlives the port.
+    NodeLoopPort(const Context& context, LoopSink& sink);
+
+    bool command(ShardId shard, uint64_t token, const CommandBody& body) override;
+    bool publish_to_owner(Ticket ticket, const mqtt::MessageView& message,
+                          bool skip_loops) override;
+    void publish_to_shard(ShardId shard, const mqtt::MessageView& message) override;
+    bool publish_to_group(const GroupRoute& group, Ticket ticket,
+                          const mqtt::MessageView& message) override;
+    void publish_to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) override;
+    void taken(PortId port, const TakenBatch::Taken& taken) override;
+    void want(const Want& want) override;
+    void shared_ack(const SharedAck& ack) override;
+    void retained(const RetainedQuery& query) override;
+    void loop_route(std::string_view filter, bool add, uint64_t token) override;
+    bool match(std::string_view topic, Destinations& out) override;
+    uint64_t table_version() override;
+    void receive() override;
+    void flush() override;
+    uint16_t workers() const override { return context_.exchange.workers(); }
+    WorkerId worker_of(ShardId shard) const override;
+    LoopId loop() const override { return context_.loop; }
+    Incarnation incarnation() const override { return context_.incarnation; }
+    const ShardLayout& layout() const override { return context_.layout; }
+
+    // QoS 0 messages for durable sessions dropped because a parcel was full.
+    [[nodiscard]] uint64_t live_dropped() const { return live_dropped_; }
+
+  private:
+    [[nodiscard]] bool take_credit(std::size_t bytes);
+    void return_credit();
+    LaneClient& lane(ShardId shard);
+    void on_answer(const GroupAnswer& routed);
+
+    Context context_;
+    LoopSink& sink_;
+    Outbound outbound_;
+    Directory::Tables::Reader reader_;
+    std::vector<std::unique_ptr<LaneClient>> lanes_;  // by shard
+    std::vector<std::unique_ptr<LoopParcel>> arrived_;
+    std::vector<DirectoryOp> route_ops_;
+    std::vector<uint64_t> route_tokens_;
+    std::deque<std::size_t> outstanding_;  // bytes of publishes, in the order they were taken
+    std::size_t outstanding_bytes_ = 0;
+    bool refused_ = false;
+    uint64_t live_dropped_ = 0;
+    std::string flat_;
+};
+
+}  // namespace quorate::cluster

@@ -1,0 +1,116 @@
+// The owner of topics, on the worker of their shards: takes publishes that must be committed,
+// brings each to every destination, and answers when all have it.
+//
+// A retained publish is first a command to the topic's shard; later messages of that topic wait
+// until it is applied, so that whoever sees an older value of the register sees it before a newer
+// one. To a shard with a durable match of QoS 1 or 2 the message goes as Enqueue in this
+// worker's publish lane; to a shared group by way of its leader; to a loop as a numbered copy.
+//
+// Thread: its worker's. Owner: the WorkerRouter. Errors: refusals of shards come back as the reason
+// code of the answer. Bounded by what its askers may have unanswered: loops by their credit,
+// outboxes by their window. Spec; MQTT 5 §3.3.1.3 (RETAIN), §4.6 (ordering).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "cluster/router/directory.h"
+#include "cluster/router/traffic.h"
+#include "cluster/shard/command.h"
+#include "proto/base/ids.h"
+#include "proto/mqtt/message.h"
+
+namespace quorate::cluster {
+
+// What the owner needs of its worker; implemented by WorkerRouter.
+class OwnerHost {
+  public:
+    virtual ~OwnerHost() = default;
+
+    [[nodiscard]] virtual bool match(std::string_view topic, Destinations& out) = 0;
+    // In this worker's publish lane; answered by Owner::on_command(token, ...).
+    virtual void enqueue(ShardId shard, uint64_t token, const Enqueue& body) = 0;
+    virtual void retain(ShardId shard, uint64_t token, const Retain& body) = 0;
+    // Answered by Owner::on_taken(ticket).
+    virtual void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
+                          const OutboxSource* source) = 0;
+    // Answered by Owner::on_taken(ticket) when ticket != 0.
+    virtual void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) = 0;
+    // QoS 0, or best QoS 0: to connected durable sessions, unanswered.
+    virtual void to_live(ShardId shard, const mqtt::MessageView& message) = 0;
+
+    virtual void answer(PortId asker, const TakenBatch::Taken& taken) = 0;
+    virtual void answer(const HandOverDone& done) = 0;
+};
+
+// A loop that waits, by its ticket.
+struct LoopAsker {
+    PortId port;
+    Ticket ticket = 0;
+};
+
+class Owner {
+  public:
+    Owner(OwnerHost& host, const ShardLayout& layout) : host_(host), layout_(layout) {}
+
+    // From a loop. `ticket` 0: nobody waits.
+    void publish(PortId asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops);
+    // From the outbox of a shard.
+    void hand_over(const HandOver& item);
+
+    void on_command(uint64_t token, const Answer& answer);
+    void on_taken(const TakenBatch::Taken& taken);
+
+    [[nodiscard]] std::size_t in_progress() const { return operations_.size() - free_.size(); }
+    [[nodiscard]] std::size_t held() const { return held_count_; }
+
+  private:
+    using Asker = std::variant<LoopAsker, HandOverDone>;
+
+    // One publish on its way. The message is kept only while it must wait.
+    struct Operation {
+        Asker asker;
+        uint32_t awaited = 0;
+        uint32_t receivers = 0;
+        mqtt::ReasonCode code = mqtt::ReasonCode::Success;
+        bool retaining = false;
+        bool skip_loops = false;
+        SharedBytes message;  // flat, while retaining
+        OutboxSource source;  // of an outbox entry
+        bool from_outbox = false;
+        uint32_t generation = 0;
+    };
+    struct Waiting {
+        Asker asker;
+        bool skip_loops = false;
+        bool from_outbox = false;
+        OutboxSource source;
+        SharedBytes message;
+    };
+
+    void accept(Waiting&& item, const mqtt::MessageView& message);
+    void start(const Waiting& item, const mqtt::MessageView& message);
+    void distribute(uint64_t token, const mqtt::MessageView& message);
+    void arrived(uint64_t token, uint32_t receivers, mqtt::ReasonCode code);
+    void finish(Operation& operation);
+    void release_topic(std::string_view topic);
+
+    [[nodiscard]] uint64_t open(Asker asker);
+    [[nodiscard]] Operation* find(uint64_t token);
+    void close(uint64_t token);
+
+    OwnerHost& host_;
+    ShardLayout layout_;
+    std::vector<Operation> operations_;
+    std::vector<uint32_t> free_;
+    std::map<std::string, std::deque<Waiting>, std::less<>> held_;  // by topic being retained
+    std::size_t held_count_ = 0;
+    Destinations destinations_;
+};
+
+}  // namespace quorate::cluster

@@ -1,0 +1,395 @@
+#include "cluster/router/shard_runner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/group/group_ids.h"
+#include "proto/base/assert.h"
+
+namespace quorate::cluster {
+namespace {
+
+// A timer fires this much after the deadline, so that the leader's clock is past it for certain.
+constexpr std::chrono::milliseconds kTimerSlack{1};
+constexpr uint64_t kRetainedPageBytes = 1U << 20;
+
+bool waits(const CommandResult& result) {
+    if (const auto* subscribe = std::get_if<SubscribeResult>(&result)) {
+        return std::ranges::any_of(subscribe->filters, [](const RequestedSubscription& filter) {
+            return filter.wait_for.value() != 0;
+        });
+    }
+    const auto* route = std::get_if<RouteResult>(&result);
+    return route != nullptr && route->wait_for.value() != 0;
+}
+
+}  // namespace
+
+ShardRunner::ShardRunner(ShardId shard, const ShardOptions& options,
+                         const SharedLeaderOptions& shared, WorkerRouter& router, const Log& log)
+    : GroupRunnerBase(group_of(shard), router, log),
+      shard_(shard),
+      options_(options),
+      routes_(shard, router),
+      feed_(shard, router, log),
+      shared_(
+          shard, router, shared, [this](const CommandBody& body) { propose_own(body); },
+          [this](const OutboxTarget& target, OutboxNumber number) {
+              done_[target].push_back(number);
+          }) {}
+
+ShardRunner::~ShardRunner() = default;
+
+Status ShardRunner::load(storage::StateStore& store, LogIndex, ClusterTime) {
+    state_ = std::make_unique<ShardState>(ShardState::Identity{shard_, router_.layout()}, options_);
+    return state_->load(store);
+}
+
+Status ShardRunner::apply(const CommandEntry& entry, storage::StateBatch& batch) {
+    CommandReader reader = entry.commands;
+    while (const auto command = reader.next()) {
+        const std::size_t first = actions_.answers.size();
+        if (Status status = state_->apply(entry.time, *command, batch, actions_); !status.ok()) {
+            return status;
+        }
+        note_route_changes(*command, first);
+        note_waiting_answers(*command, first);
+    }
+    state_->end_entry(batch);
+    if (!reader.finished()) return Error{ErrorCode::Corrupt, "entry with damaged commands"};
+    return {};
+}
+
+void ShardRunner::note_route_changes(std::string_view command, std::size_t first) {
+    for (std::size_t at = first; at < actions_.answers.size(); ++at) {
+        if (!std::holds_alternative<RouteResult>(actions_.answers[at].result)) continue;
+        const auto decoded = decode_command(command);
+        ASSERT(decoded.ok(), "an applied command can be decoded");
+        const auto* route = std::get_if<Route>(&decoded->body);
+        if (route == nullptr) continue;
+        if (const auto group = shared_group_of(route->filter)) {
+            shared_.touch(*group);
+        } else {
+            changed_filters_.emplace_back(route->filter);
+        }
+    }
+}
+
+void ShardRunner::note_waiting_answers(std::string_view command, std::size_t first) {
+    for (std::size_t at = first; at < actions_.answers.size(); ++at) {
+        const CommandResult& result = actions_.answers[at].result;
+        if (!waits(result)) continue;
+        const auto decoded = decode_command(command);
+        ASSERT(decoded.ok(), "an applied command can be decoded");
+        std::vector<std::pair<RouteKey, RouteSerial>> keys;
+        if (const auto* subscribe = std::get_if<Subscribe>(&decoded->body)) {
+            const auto& filters = std::get<SubscribeResult>(result).filters;
+            for (std::size_t i = 0; i < filters.size(); ++i) {
+                if (filters[i].wait_for.value() == 0) continue;
+                keys.push_back({{std::string(subscribe->requests[i].filter), filters[i].member},
+                                filters[i].wait_for});
+            }
+        } else if (const auto* route = std::get_if<Route>(&decoded->body)) {
+            keys.push_back({{std::string(route->filter), SessionId()},
+                            std::get<RouteResult>(result).wait_for});
+        }
+        waiting_[at] = std::move(keys);
+    }
+}
+
+void ShardRunner::applied(LogIndex) {
+    if (leading()) {
+        send_answers();
+        for (const LetGo& request : actions_.let_go)
+            let_go(request);
+        for (const SessionId session : actions_.new_messages)
+            feed_.touch(session);
+        for (const SessionEnded& ended : actions_.ended)
+            feed_.ended(ended.session);
+        for (const LiveCopy& copy : actions_.live) {
+            if (copy.connection.incarnation != router_.incarnation()) continue;
+            DeliveryView delivery;
+            delivery.connection = copy.connection;
+            delivery.session = copy.session;
+            delivery.epoch = copy.epoch;
+            delivery.retain = copy.retain;
+            delivery.subscription_ids = copy.subscription_ids;
+            router_.outbound()
+                .loop(copy.connection.loop)
+                .deliveries.add_flat(delivery, actions_.messages[copy.message].text());
+        }
+        routes_dirty_ = routes_dirty_ || actions_.routes_wanted;
+        outbox_dirty_ = outbox_dirty_ || actions_.outbox_ready;
+        for (const std::string& group : actions_.group_messages)
+            shared_.touch(group);
+        if (actions_.work_left) {
+            propose_own(Tick{});
+            owe_node_downs();
+        }
+        schedule();
+    }
+    actions_.clear();
+    waiting_.clear();
+    changed_filters_.clear();
+}
+
+void ShardRunner::send_answers() {
+    std::vector<GroupAnswer> ready;
+    for (const RouteMade& made : actions_.made)
+        routes_.made(made, ready);
+    std::vector<GroupAnswer> when_shown;
+    for (std::size_t at = 0; at < actions_.answers.size(); ++at) {
+        Answer& answer = actions_.answers[at];
+        if (std::holds_alternative<AckResult>(answer.result)) feed_.windows_moved();
+        const auto waiting = waiting_.find(at);
+        if (waiting != waiting_.end()) {
+            routes_.wait({group_id(), std::move(answer)}, waiting->second);
+        } else if (std::holds_alternative<RouteResult>(answer.result)) {
+            when_shown.push_back({group_id(), std::move(answer)});
+        } else {
+            router_.route_answer({group_id(), std::move(answer)});
+        }
+    }
+    for (GroupAnswer& answer : ready)
+        router_.route_answer(std::move(answer));
+    if (changed_filters_.empty() && when_shown.empty()) return;
+    std::vector<DirectoryOp> ops;
+    for (const std::string& filter : changed_filters_) {
+        ops.push_back(directory_op(filter, state_->routes().routes_of(filter)));
+    }
+    show(std::move(ops), std::move(when_shown));
+}
+
+void ShardRunner::begin_leading() {
+    routes_.start(term());
+    routes_dirty_ = true;
+    outbox_dirty_ = true;
+    show(all_directory_ops(state_->routes()), {});
+    std::vector<LetGo> requests;
+    state_->let_gos(requests);
+    for (const LetGo& request : requests)
+        let_go(request);
+    owe_node_downs();
+    for (const std::string& group : state_->groups())
+        shared_.touch(group);
+    schedule();
+}
+
+void ShardRunner::end_leading() {
+    routes_.stop();
+    feed_.clear();
+    shared_.clear();
+    handed_over_.clear();
+    done_.clear();
+    session_hand_overs_.clear();
+    timer_at_.reset();
+}
+
+void ShardRunner::work() {
+    if (Made made; routes_.take_made(made)) {
+        propose_own(made);
+        routes_dirty_ = true;  // the window has room again
+    }
+    if (routes_dirty_) {
+        routes_dirty_ = false;
+        routes_.drive(*state_);
+    }
+    if (outbox_dirty_) drive_outbox();
+    if (!done_.empty()) {
+        for (auto& [target, numbers] : done_)
+            propose_own(OutboxDone{target, std::move(numbers)});
+        done_.clear();
+        outbox_dirty_ = true;  // its window has room again once that is applied
+    }
+    shared_.work(*state_, group_->time());
+    feed_.send(*state_, group_->time(), expired_);
+    settle_expired();
+}
+
+void ShardRunner::settle_expired() {
+    for (const SessionFeed::Expired& entry : expired_) {
+        propose_own(Ack{entry.session, entry.epoch, {{entry.number, AckKind::Expired}}});
+    }
+    expired_.clear();
+}
+
+void ShardRunner::want(const Want& want) {
+    if (leading()) feed_.want(want);
+}
+
+void ShardRunner::publish_live(const mqtt::MessageView& message) {
+    if (!leading()) return;
+    state_->match(message.topic, message.publisher, [&](const MatchedSession& match) {
+        if (match.connection.incarnation != router_.incarnation()) return;
+        DeliveryView delivery;
+        delivery.connection = match.connection;
+        delivery.session = match.session;
+        delivery.epoch = match.epoch;
+        delivery.retain = match.retain_as_published && message.retain;
+        delivery.message = message;
+        delivery.subscription_ids = match.subscription_ids;
+        router_.outbound().loop(match.connection.loop).deliveries.add(delivery);
+    });
+}
+
+void ShardRunner::publish_group(const GroupPublish& publish) {
+    if (leading()) shared_.publish(publish, *state_);
+}
+
+void ShardRunner::shared_ack(const SharedAck& ack) {
+    if (leading()) shared_.ack(ack);
+}
+
+bool ShardRunner::retained(const RetainedQuery& query, uint32_t room, RetainedPage& page) {
+    if (!leading()) return true;
+    uint64_t bytes = 0;
+    const auto take = [&](const RetainedView& view) {
+        std::string flat;
+        mqtt::encode_message(flat, view.message);
+        bytes += flat.size();
+        if (query.durable) {
+            Enqueue command;
+            command.message = flat;
+            command.only = Restriction{{query.durable->session}, query.durable->filter, true};
+            router_.submit(group_of(query.durable->shard), LaneClass::Publish,
+                           lane_token(LaneUser::Unwatched, 0), std::nullopt, command);
+            page.messages.emplace_back();
+        } else {
+            page.messages.emplace_back(as_bytes(flat));
+        }
+        return page.messages.size() < room && bytes < kRetainedPageBytes;
+    };
+    const auto next =
+        state_->retained_scan(query.filter, query.at.after, room, group_->time(), take);
+    if (!next.ok()) {
+        log_.error("retained messages cannot be read",
+                   {{"shard", shard_.value()}, {"error", next.error().message}});
+        return true;
+    }
+    if (!next->has_value()) return true;
+    page.next = RetainedCursor{shard_, **next};
+    return false;
+}
+
+void ShardRunner::route_answered(uint32_t token) {
+    if (leading()) routes_.answered(token);
+}
+
+void ShardRunner::hand_over_answered(uint32_t token) {
+    const auto found = session_hand_overs_.find(token);
+    if (found == session_hand_overs_.end()) return;
+    done_[found->second.target].push_back(found->second.number);
+    session_hand_overs_.erase(found);
+}
+
+void ShardRunner::group_answered(uint32_t token, const Answer& answer) {
+    if (leading()) shared_.on_command(token, answer);
+}
+
+void ShardRunner::hand_over_done(const HandOverDone& done) {
+    if (leading()) done_[done.target].push_back(done.number);
+}
+
+void ShardRunner::drive_outbox() {
+    outbox_dirty_ = false;
+    for (const OutboxTarget& target : state_->outbox_targets()) {
+        OutboxNumber& after = handed_over_[target];
+        const Status status =
+            state_->outbox_window(target, after, options_.outbox_window, group_->time(),
+                                  [&](const OutboxEntryView& entry) {
+                                      after = entry.source.number;
+                                      take_entry(target, entry);
+                                  });
+        if (!status.ok()) {
+            log_.error("the outbox cannot be read",
+                       {{"shard", shard_.value()}, {"error", status.error().message}});
+        }
+    }
+}
+
+void ShardRunner::take_entry(const OutboxTarget& target, const OutboxEntryView& entry) {
+    if (entry.expired) {
+        done_[target].push_back(entry.source.number);
+        return;
+    }
+    std::string flat;
+    mqtt::encode_message(flat, entry.message);
+    switch (target.kind) {
+        case OutboxTargetKind::Topic: {
+            HandOver item{entry.source, {}, SharedBytes(as_bytes(flat))};
+            const WorkerId worker = router_.worker_of(group_of(target.shard));
+            router_.outbound().worker(worker).hand_overs.push_back(std::move(item));
+            return;
+        }
+        case OutboxTargetKind::Group: {
+            GroupPublish publish;
+            publish.from = router_.outbound().self();
+            publish.group = {target.shard, std::string(entry.group)};
+            publish.message = SharedBytes(as_bytes(flat));
+            publish.source = entry.source;
+            publish.to_outbox = true;
+            const WorkerId worker = router_.worker_of(group_of(target.shard));
+            router_.outbound().worker(worker).groups.push_back(std::move(publish));
+            return;
+        }
+        case OutboxTargetKind::Session: {
+            const uint32_t token = next_hand_over_++;
+            session_hand_overs_[token] = {target, entry.source.number};
+            const std::string filter = "$share/" + std::string(entry.group);
+            Enqueue command;
+            command.message = flat;
+            command.source = entry.source;
+            command.only = Restriction{{entry.member.session}, filter, false};
+            const uint64_t rest = (static_cast<uint64_t>(shard_.value()) << 32) | token;
+            router_.submit(group_of(target.shard), LaneClass::Publish,
+                           lane_token(LaneUser::HandOver, rest), SourceFence{shard_, term()},
+                           command);
+            return;
+        }
+        case OutboxTargetKind::Node:
+            shared_.send_picked(target, entry, SharedBytes(as_bytes(flat)));
+            return;
+    }
+}
+
+void ShardRunner::let_go(const LetGo& request) {
+    if (request.connection.incarnation != router_.incarnation()) return;
+    router_.outbound().loop(request.connection.loop).let_go.push_back({shard_, request});
+}
+
+void ShardRunner::owe_node_downs() {
+    // One node: every incarnation but this one has ended.
+    for (const Incarnation incarnation : state_->attached_incarnations()) {
+        if (incarnation < router_.incarnation()) propose_own(NodeDown{incarnation});
+    }
+}
+
+void ShardRunner::schedule() {
+    const auto deadline = state_->next_deadline();
+    if (deadline == timer_at_ || worker_ == nullptr) return;
+    if (timer_at_) worker_->cancel(timer_);
+    timer_at_.reset();
+    if (!deadline) return;
+    const uint64_t now = group_->time().value();
+    const uint64_t wait_ms = deadline->value() > now ? deadline->value() - now : 0;
+    const auto timer = worker_->call_later(std::chrono::milliseconds(wait_ms) + kTimerSlack,
+                                           [this] { on_timer(); });
+    if (!timer.ok()) {
+        log_.error("too many timers", {{"shard", shard_.value()}});
+        return;
+    }
+    timer_ = *timer;
+    timer_at_ = deadline;
+}
+
+void ShardRunner::on_timer() {
+    timer_at_.reset();
+    if (!leading()) return;
+    std::vector<LetGo> requests;
+    state_->let_gos(requests);
+    for (const LetGo& request : requests)
+        let_go(request);
+    propose_own(Tick{});
+}
+
+}  // namespace quorate::cluster

@@ -1,0 +1,100 @@
+// A shard on this node: its state machine in its group, and what its leader does with it.
+//
+// As a StateMachine it applies every entry on every replica. What the state machine asks for
+// (Actions) is carried out by the leader alone, once a turn, after the batch was written: answers,
+// deliveries, routes, the outbox, timers. Nothing of that is needed for safety: a new leader finds
+// what is owed in the state.
+//
+// Thread: the shard's worker. Owner: the Cluster. Errors: see StateMachine.
+// Spec.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "cluster/router/group_runner_base.h"
+#include "cluster/router/route_driver.h"
+#include "cluster/router/session_feed.h"
+#include "cluster/router/shared_leader.h"
+#include "cluster/shard/shard_state.h"
+
+namespace quorate::cluster {
+
+class ShardRunner final : public GroupRunnerBase {
+  public:
+    ShardRunner(ShardId shard, const ShardOptions& options, const SharedLeaderOptions& shared,
+                WorkerRouter& router, const Log& log);
+    // Where timers run; before serving. Without one (a simulation) its owner calls on_timer().
+    void set_worker(Worker* worker) { worker_ = worker; }
+    // A deadline of the state may have passed: proposes a Tick.
+    void on_timer();
+    ~ShardRunner() override;
+
+    Status load(storage::StateStore& store, LogIndex applied, ClusterTime time) override;
+    Status apply(const CommandEntry& entry, storage::StateBatch& batch) override;
+    void applied(LogIndex index) override;
+
+    // ---- from parcels; ignored while this replica does not lead ----
+    void want(const Want& want);
+    void publish_live(const mqtt::MessageView& message);
+    void publish_group(const GroupPublish& publish);
+    void shared_ack(const SharedAck& ack);
+    // Adds a page of at most `room` messages; false when this shard has more (see `page.next`).
+    bool retained(const RetainedQuery& query, uint32_t room, RetainedPage& page);
+    void route_answered(uint32_t token);
+    void hand_over_answered(uint32_t token);
+    void hand_over_done(const HandOverDone& done);
+    void group_answered(uint32_t token, const Answer& answer);
+
+    // For metrics and administration; the worker's thread. Requires: loaded.
+    [[nodiscard]] const ShardState& state() const { return *state_; }
+    [[nodiscard]] ShardId shard() const { return shard_; }
+
+  private:
+    // An outbox entry that a session of another shard takes over by command.
+    struct SessionHandOver {
+        OutboxTarget target;
+        OutboxNumber number;
+    };
+
+    void begin_leading() override;
+    void end_leading() override;
+    void work() override;
+    void note_route_changes(std::string_view command, std::size_t first);
+    void note_waiting_answers(std::string_view command, std::size_t first);
+    void send_answers();
+    void drive_outbox();
+    void take_entry(const OutboxTarget& target, const OutboxEntryView& entry);
+    void let_go(const LetGo& let_go);
+    void settle_expired();
+    void schedule();
+    void owe_node_downs();
+
+    ShardId shard_;
+    ShardOptions options_;
+    Worker* worker_ = nullptr;
+    std::unique_ptr<ShardState> state_;
+    Actions actions_;
+
+    RouteDriver routes_;
+    SessionFeed feed_;
+    SharedLeader shared_;
+    std::vector<std::string> changed_filters_;
+    // Positions in actions_.answers of those that wait for routes, and for which.
+    std::map<std::size_t, std::vector<std::pair<RouteKey, RouteSerial>>> waiting_;
+    std::map<OutboxTarget, OutboxNumber> handed_over_;  // up to here, by this leader
+    std::map<OutboxTarget, std::vector<OutboxNumber>> done_;
+    uint32_t next_hand_over_ = 0;
+    std::map<uint32_t, SessionHandOver> session_hand_overs_;
+    std::vector<SessionFeed::Expired> expired_;
+    bool outbox_dirty_ = false;
+    bool routes_dirty_ = false;
+    std::optional<ClusterTime> timer_at_;
+    TimerId timer_;
+};
+
+}  // namespace quorate::cluster

@@ -1,0 +1,110 @@
+// The leader's work for the shared groups of one shard.
+//
+// A group with a durable member commits: a message waits in the group's replicated queue, a pick
+// moves it through the shard's outbox into the member's queue, exactly once. A group of connections
+// only forwards without a commit: the message is held here until the member has settled it, and
+// goes to another member when the one it was given to ends without having acknowledged it.
+//
+// Thread: the shard's worker. Owner: the shard's runner. Bounded: messages held per group; beyond
+// that the publish is refused with Quota Exceeded.
+// Errors: none. Spec: MQTT 5 §4.8.2 [MQTT-4.8.2-3] to [MQTT-4.8.2-6].
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cluster/router/traffic.h"
+#include "cluster/router/worker_router.h"
+#include "cluster/sessions/shared_dispatcher.h"
+#include "cluster/shard/shard_state.h"
+
+namespace quorate::cluster {
+
+struct SharedLeaderOptions {
+    SharedStrategy strategy = SharedStrategy::RoundRobin;
+    uint32_t waiting_max = 100'000;  // messages of a group that no member has room for
+    uint32_t member_window = 64;     // messages a connection may have from a group
+};
+
+class SharedLeader {
+  public:
+    using Propose = std::function<void(const CommandBody&)>;
+    using Done = std::function<void(const OutboxTarget&, OutboxNumber)>;
+
+    SharedLeader(ShardId shard, WorkerRouter& router, const SharedLeaderOptions& options,
+                 Propose propose, Done done)
+        : shard_(shard),
+          router_(router),
+          options_(options),
+          propose_(std::move(propose)),
+          done_(std::move(done)) {}
+
+    void clear();
+    // Its members have changed, or its replicated queue has something to pick.
+    void touch(std::string_view group) { touched_.emplace(group); }
+
+    void publish(const GroupPublish& publish, const ShardState& state);
+    void ack(const SharedAck& ack);
+    void on_command(uint32_t token, const Answer& answer);
+    // An outbox entry whose picked member is a connection of this node.
+    void send_picked(const OutboxTarget& target, const OutboxEntryView& entry, SharedBytes message);
+    // Once a turn: members as they are now, picks from replicated queues.
+    void work(const ShardState& state, ClusterTime leader_now);
+
+  private:
+    struct Group {
+        explicit Group(std::string_view text, SharedStrategy strategy);
+        std::string name;
+        uint64_t hash = 0;
+        SharedDispatcher dispatcher;
+        bool loaded = false;
+        bool any_durable = false;
+        std::deque<SharedBytes> waiting;  // memory only
+        MessageNumber picked;             // of the replicated queue, up to here
+    };
+    struct Flight {
+        Group* group = nullptr;
+        Destination member;
+        SharedBytes message;
+        std::optional<OutboxTarget> target;  // of an outbox entry
+        OutboxNumber number;
+    };
+    struct Asked {
+        PortId from;
+        Ticket ticket = 0;
+        std::optional<HandOverDone> done;
+    };
+
+    Group& group(std::string_view name);
+    void load(Group& group, const ShardState& state);
+    void commit(const GroupPublish& publish);
+    void forward(Group& group, const GroupPublish& publish);
+    // False when no member has room.
+    bool dispatch(Group& group, const SharedBytes& message);
+    void drain(Group& group);
+    void pick(Group& group, const ShardState& state, ClusterTime leader_now);
+    void answer(const GroupPublish& publish, uint32_t receivers, mqtt::ReasonCode code);
+
+    ShardId shard_;
+    WorkerRouter& router_;
+    SharedLeaderOptions options_;
+    Propose propose_;
+    Done done_;
+    std::map<std::string, std::unique_ptr<Group>, std::less<>> groups_;
+    std::set<std::string, std::less<>> touched_;
+    std::unordered_map<uint64_t, Flight> flights_;
+    uint64_t next_flight_ = 1;
+    std::unordered_map<uint32_t, Asked> asked_;
+    uint32_t next_asked_ = 0;
+};
+
+}  // namespace quorate::cluster

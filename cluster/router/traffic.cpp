@@ -1,0 +1,96 @@
+#include "cluster/router/traffic.h"
+
+namespace quorate::cluster {
+namespace {
+
+// A length that is known only after what it measures was written.
+std::size_t reserve_length(std::string& bytes) {
+    bytes.append(sizeof(uint32_t), '\0');
+    return bytes.size();
+}
+
+void fill_length(std::string& bytes, std::size_t start) {
+    const auto size = static_cast<uint32_t>(bytes.size() - start);
+    for (std::size_t i = 0; i < sizeof(uint32_t); ++i) {
+        bytes[start - sizeof(uint32_t) + i] = static_cast<char>(size >> (8 * i));
+    }
+}
+
+constexpr uint8_t kDup = 1;
+constexpr uint8_t kPubrecKnown = 2;
+constexpr uint8_t kRetain = 4;
+
+}  // namespace
+
+void PublishBatch::add(Ticket ticket, uint8_t flags, const mqtt::MessageView& message) {
+    RecordWriter out(bytes);
+    out.u64(ticket);
+    out.u8(flags);
+    const std::size_t start = reserve_length(bytes);
+    mqtt::encode_message(bytes, message);
+    fill_length(bytes, start);
+    ++count;
+}
+
+std::size_t CommandParcel::begin(GroupId group) {
+    RecordWriter(bytes).id(group);
+    ++count;
+    return reserve_length(bytes);
+}
+
+void CommandParcel::end(std::size_t position) {
+    fill_length(bytes, position);
+}
+
+void DeliveryBatch::add_head(const DeliveryView& delivery) {
+    RecordWriter out(bytes);
+    write_connection(out, delivery.connection);
+    out.id(delivery.session);
+    out.id(delivery.epoch);
+    out.id(delivery.number);
+    out.u8(static_cast<uint8_t>((delivery.dup ? kDup : 0) |
+                                (delivery.pubrec_known ? kPubrecKnown : 0) |
+                                (delivery.retain ? kRetain : 0)));
+    out.u8(static_cast<uint8_t>(delivery.qos));
+    out.u32(static_cast<uint32_t>(delivery.subscription_ids.size()));
+    for (const uint32_t id : delivery.subscription_ids)
+        out.u32(id);
+    ++count;
+}
+
+void DeliveryBatch::add(const DeliveryView& delivery) {
+    add_head(delivery);
+    const std::size_t start = reserve_length(bytes);
+    mqtt::encode_message(bytes, delivery.message);
+    fill_length(bytes, start);
+}
+
+void DeliveryBatch::add_flat(const DeliveryView& delivery, std::string_view flat) {
+    add_head(delivery);
+    RecordWriter(bytes).text(flat);
+}
+
+DeliveryView DeliveryBatch::read(RecordReader& in, std::vector<uint32_t>& ids) {
+    DeliveryView delivery;
+    delivery.connection = read_connection(in);
+    delivery.session = in.id<SessionId>();
+    delivery.epoch = in.id<Epoch>();
+    delivery.number = in.id<MessageNumber>();
+    const uint8_t flags = in.u8();
+    delivery.dup = (flags & kDup) != 0;
+    delivery.pubrec_known = (flags & kPubrecKnown) != 0;
+    delivery.retain = (flags & kRetain) != 0;
+    delivery.qos = static_cast<mqtt::QoS>(in.u8());
+    ids.resize(in.u32());
+    for (uint32_t& id : ids)
+        id = in.u32();
+    delivery.subscription_ids = ids;
+    const auto message = mqtt::decode_message(in.text());
+    ASSERT(message.has_value() && !in.failed(), "a batch holds what this process encoded");
+    delivery.message = *message;
+    delivery.message.qos = delivery.qos;
+    delivery.message.retain = delivery.retain;
+    return delivery;
+}
+
+}  // namespace quorate::cluster

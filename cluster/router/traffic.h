@@ -1,0 +1,251 @@
+// What the threads of one node send each other: batches, one per turn and destination.
+//
+// A port is a thread that takes part in routing: front-end loops have the ports 0 .. loops-1, shard
+// workers those that follow. A port is also the index of the thread's reader of the Directory and,
+// as a producer, part of the name of its lanes.
+//
+// A batch is filled by one thread, handed over whole, and read by another: it is never shared.
+// Messages in it are flat (proto/mqtt/message.h), one after the other in one buffer, so that a
+// message costs a copy and no allocation.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/router/directory_table.h"
+#include "cluster/sessions/outbox_source.h"
+#include "cluster/shard/actions.h"
+#include "cluster/topics/destination.h"
+#include "proto/base/assert.h"
+#include "proto/base/bytes.h"
+#include "proto/base/ids.h"
+#include "proto/mqtt/message.h"
+
+namespace quorate::cluster {
+
+using PortId = Id<struct PortIdTag, uint16_t>;
+
+// Names one publish that waits at its sender until every destination has it. 0: nobody waits.
+using Ticket = uint64_t;
+
+// Publishes for a loop (which matches them against its own subscriptions), or for a worker.
+struct PublishBatch {
+    PortId from;
+    uint32_t count = 0;
+    std::string bytes;
+
+    // `flags` is the receiver's to read: see the senders.
+    void add(Ticket ticket, uint8_t flags, const mqtt::MessageView& message);
+    // Calls `visit(Ticket, uint8_t flags, const MessageView&)` for each, in order.
+    template <typename Visit>
+    void for_each(Visit&& visit) const {
+        RecordReader in(bytes);
+        while (!in.rest().empty()) {
+            const Ticket ticket = in.u64();
+            const uint8_t flags = in.u8();
+            const auto message = mqtt::decode_message(in.text());
+            ASSERT(message.has_value(), "a batch holds what this process encoded");
+            visit(ticket, flags, *message);
+        }
+    }
+};
+
+// Tickets that their receiver has taken care of: queued in a session, committed in a shard, or
+// dropped by a limit and counted.
+struct TakenBatch {
+    struct Taken {
+        Ticket ticket = 0;
+        uint32_t receivers = 0;  // sessions that got or will get it; 0: no subscriber matched
+        mqtt::ReasonCode code = mqtt::ReasonCode::Success;  // a failure: the publish is refused
+    };
+    std::vector<Taken> taken;
+};
+
+// Encoded commands (cluster/shard/command.h) for groups of one worker.
+struct CommandParcel {
+    uint32_t count = 0;
+    std::string bytes;
+
+    // Begins a command for `group`; append its encoding to `bytes`, then call end(position).
+    [[nodiscard]] std::size_t begin(GroupId group);
+    void end(std::size_t position);
+    template <typename Visit>
+    void for_each(Visit&& visit) const {
+        RecordReader in(bytes);
+        while (!in.rest().empty()) {
+            const auto group = in.id<GroupId>();
+            visit(group, in.text());
+        }
+    }
+};
+
+// Messages of durable sessions for their connections on one loop, in order per session.
+struct DeliveryView {
+    ConnectionRef connection;
+    SessionId session;
+    Epoch epoch;
+    MessageNumber number;  // 0: QoS 0, not queued
+    bool dup = false;
+    bool pubrec_known = false;  // send PUBREL
+    bool retain = false;
+    mqtt::QoS qos = mqtt::QoS::AtMostOnce;
+    mqtt::MessageView message;
+    std::span<const uint32_t> subscription_ids;
+};
+
+struct DeliveryBatch {
+    uint32_t count = 0;
+    std::string bytes;
+
+    void add(const DeliveryView& delivery);
+    // Adds one whose message is already flat; its own qos and retain are overruled.
+    void add_flat(const DeliveryView& delivery, std::string_view flat);
+    template <typename Visit>
+    void for_each(Visit&& visit) const {
+        RecordReader in(bytes);
+        std::vector<uint32_t> ids;
+        while (!in.rest().empty())
+            visit(read(in, ids));
+    }
+
+  private:
+    void add_head(const DeliveryView& delivery);
+    static DeliveryView read(RecordReader& in, std::vector<uint32_t>& ids);
+};
+
+// A message of a shared group for one of its members, a connection without a durable session.
+struct SharedDelivery {
+    ConnectionRef connection;
+    uint64_t ticket = 0;  // of the group's leader; comes back in SharedAck
+    ShardId shard;        // that holds the group
+    mqtt::QoS qos = mqtt::QoS::AtMostOnce;
+    uint64_t group_hash = 0;  // hash64 of "name/filter": which of its memberships
+    SharedBytes message;      // flat
+};
+
+// How a member settled shared messages, or that it has room for more.
+struct SharedAck {
+    enum class Kind : uint8_t { Settled, Unsent, UnackedQos1, UnackedQos2 };
+    ShardId shard;
+    uint64_t ticket = 0;
+    Kind kind = Kind::Settled;
+};
+
+// A durable session's connection can take what is queued from `next` on.
+struct Want {
+    ShardId shard;
+    SessionId session;
+    Epoch epoch;
+    MessageNumber next;
+    uint32_t credit = 0;
+};
+
+// Where a scan of retained messages goes on.
+struct RetainedCursor {
+    ShardId shard;
+    std::string after;  // topic; empty: from the start
+};
+
+// Retained messages that match a new subscription, page by page. `at` names the shard to begin
+// with; when `whole_worker`, the scan goes on over all later shards of the same worker.
+//
+// For a durable session the pages do not come back: the worker puts them into the session's queue,
+// in the same lane as live messages of its topics, so that no older value follows a newer one
+//
+struct RetainedQuery {
+    struct Durable {
+        ShardId shard;
+        SessionId session;
+        std::string filter;  // whole, as subscribed
+    };
+    LoopId loop;
+    uint64_t token = 0;  // the loop's own
+    std::string filter;
+    RetainedCursor at;
+    bool whole_worker = false;
+    std::optional<Durable> durable;
+};
+struct RetainedPage {
+    uint64_t token = 0;
+    WorkerId worker;
+    std::optional<RetainedCursor> next;  // ask again with it; none: this worker has no more
+    std::vector<SharedBytes> messages;   // flat, retain set
+};
+
+// An answer and the group whose lane it belongs to.
+struct GroupAnswer {
+    GroupId group;
+    Answer answer;
+};
+
+// A publish for a shared group.
+struct GroupPublish {
+    PortId from;
+    GroupRoute group;
+    Ticket ticket = 0;
+    SharedBytes message;  // flat
+    std::optional<OutboxSource> source;
+    bool to_outbox = false;  // straight from an outbox: `source` is answered by HandOverDone
+};
+
+// An entry of a shard's outbox on its way to the worker that takes it over.
+struct HandOver {
+    OutboxSource source;
+    std::string group;    // of Group targets: "name/filter"
+    SharedBytes message;  // flat
+};
+
+// Every receiver of an outbox entry has it: the source shard may forget it.
+struct HandOverDone {
+    ShardId source;
+    OutboxTarget target;
+    OutboxNumber number;
+};
+
+// A connection must let go of its session, asked by the session's shard.
+struct LetGoRequest {
+    ShardId shard;
+    LetGo let_go;
+};
+
+// Everything one thread has for a loop at the end of its turn. The loop reads it in the order of
+// the members: messages come before the answers that make senders go on, and what was read of a
+// retained register before what was written to it later.
+struct LoopParcel {
+    PortId from;
+    std::vector<RetainedPage> retained;
+    PublishBatch publishes;
+    DeliveryBatch deliveries;
+    std::vector<SharedDelivery> shared;
+    std::vector<LetGoRequest> let_go;
+    TakenBatch taken;
+    std::vector<GroupAnswer> answers;
+    std::vector<uint64_t> shown;  // tokens of LoopPort::loop_route
+};
+
+// The same for a worker.
+struct WorkerParcel {
+    // Flags of `owned`.
+    static constexpr uint8_t kSkipLoops = 1;  // the loops of this node have it already
+
+    PortId from;
+    CommandParcel commands;
+    PublishBatch owned;  // for the owner of the topic
+    PublishBatch live;   // QoS 0 for connected durable sessions; the ticket is the shard's number
+    std::vector<GroupPublish> groups;
+    std::vector<Want> wants;
+    std::vector<SharedAck> shared_acks;
+    std::vector<RetainedQuery> retained;
+    std::vector<HandOver> hand_overs;
+    std::vector<HandOverDone> done;
+    TakenBatch taken;                  // of publishes that this worker sent to the loop
+    std::vector<GroupAnswer> answers;  // to commands of this worker's lanes
+    // Of this worker's own groups to anyone: their routes are shown now.
+    std::vector<GroupAnswer> shown_answers;
+};
+
+}  // namespace quorate::cluster

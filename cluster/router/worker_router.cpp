@@ -1,0 +1,201 @@
+#include "cluster/router/worker_router.h"
+
+#include <iterator>
+#include <utility>
+
+#include "cluster/group/group_ids.h"
+#include "cluster/router/group_runner_base.h"
+#include "cluster/router/shard_runner.h"
+#include "proto/base/assert.h"
+
+namespace quorate::cluster {
+namespace {
+
+// What a worker may have unanswered in a lane follows from what its askers may have unanswered at
+// it, so the lane itself never refuses.
+constexpr LaneWindow kWorkerLane{UINT32_MAX, UINT64_MAX};
+
+// Retained messages in one page: the worker turns to others between pages.
+constexpr uint32_t kRetainedPage = 256;
+
+}  // namespace
+
+WorkerRouter::WorkerRouter(const Context& context)
+    : context_(context),
+      outbound_(context.exchange, context.exchange.port_of(context.worker)),
+      owner_(*this, context.layout),
+      reader_(context.directory.reader(outbound_.self().value())) {}
+
+ShardRunner* WorkerRouter::shard_runner(ShardId shard) {
+    const auto found = runners_.find(group_of(shard));
+    ASSERT(found != runners_.end(), "a parcel reached the wrong worker");
+    return static_cast<ShardRunner*>(found->second);
+}
+
+void WorkerRouter::receive(const WorkerParcel& parcel) {
+    parcel.commands.for_each([this](GroupId group, std::string_view command) {
+        const auto found = runners_.find(group);
+        ASSERT(found != runners_.end(), "a command reached the wrong worker");
+        found->second->propose(command);
+    });
+    parcel.owned.for_each([&](Ticket ticket, uint8_t flags, const mqtt::MessageView& message) {
+        owner_.publish(parcel.from, ticket, message, (flags & WorkerParcel::kSkipLoops) != 0);
+    });
+    parcel.live.for_each([this](Ticket shard, uint8_t, const mqtt::MessageView& message) {
+        shard_runner(ShardId(static_cast<uint32_t>(shard)))->publish_live(message);
+    });
+    for (const HandOver& entry : parcel.hand_overs)
+        owner_.hand_over(entry);
+    for (const GroupPublish& publish : parcel.groups) {
+        shard_runner(publish.group.shard)->publish_group(publish);
+    }
+    for (const Want& want : parcel.wants)
+        shard_runner(want.shard)->want(want);
+    for (const SharedAck& ack : parcel.shared_acks)
+        shard_runner(ack.shard)->shared_ack(ack);
+    for (const RetainedQuery& query : parcel.retained)
+        scan_retained(query);
+    for (const HandOverDone& done : parcel.done)
+        shard_runner(done.source)->hand_over_done(done);
+    for (const TakenBatch::Taken& taken : parcel.taken.taken)
+        owner_.on_taken(taken);
+    for (const GroupAnswer& answer : parcel.answers)
+        on_answer(answer);
+    for (const GroupAnswer& answer : parcel.shown_answers)
+        route_answer(GroupAnswer(answer));
+}
+
+void WorkerRouter::start(GroupRunnerBase& runner) {
+    runner.start_serving();
+}
+
+bool WorkerRouter::end_turn() {
+    bool proposed = false;
+    for (auto& [group, runner] : runners_)
+        proposed = runner->end_turn() || proposed;
+    outbound_.flush();
+    reader_.unpin();
+    return proposed;
+}
+
+void WorkerRouter::scan_retained(const RetainedQuery& query) {
+    RetainedPage page;
+    page.token = query.token;
+    page.worker = id();
+    RetainedQuery part = query;
+    for (auto at = runners_.lower_bound(group_of(query.at.shard)); at != runners_.end(); ++at) {
+        auto* runner = static_cast<ShardRunner*>(at->second);
+        if (part.at.shard != runner->shard()) part.at = {runner->shard(), {}};
+        if (!runner->retained(part, kRetainedPage, page) || !query.whole_worker) break;
+        if (page.messages.size() >= kRetainedPage && std::next(at) != runners_.end()) {
+            page.next =
+                RetainedCursor{static_cast<ShardRunner*>(std::next(at)->second)->shard(), {}};
+            break;
+        }
+    }
+    outbound_.loop(query.loop).retained.push_back(std::move(page));
+}
+
+LaneClient& WorkerRouter::lane(GroupId group, LaneClass lane_class) {
+    ASSERT(lane_class != LaneClass::Leader, "a leader's own commands are not numbered");
+    auto& client = lanes_[group][static_cast<std::size_t>(lane_class)];
+    if (client == nullptr) {
+        const Lane lane{incarnation_, outbound_.self().value(), lane_class};
+        client = std::make_unique<LaneClient>(group, lane, kWorkerLane);
+    }
+    return *client;
+}
+
+void WorkerRouter::submit(GroupId group, LaneClass lane_class, uint64_t token,
+                          std::optional<SourceFence> fence, const CommandBody& body) {
+    CommandParcel& out = outbound_.worker(worker_of(group)).commands;
+    const bool sent = lane(group, lane_class).submit(token, fence, body, out);
+    ASSERT(sent, "a worker's lane has no bound of its own");
+}
+
+void WorkerRouter::route_answer(GroupAnswer&& answer) {
+    const Lane& lane = answer.answer.lane;
+    if (lane.incarnation != incarnation_) return;  // of an earlier start of this node
+    const PortId port(lane.producer);
+    if (port.value() >= context_.exchange.ports()) return;
+    if (context_.exchange.is_loop(port)) {
+        outbound_.loop(context_.exchange.loop_at(port)).answers.push_back(std::move(answer));
+    } else {
+        outbound_.worker(context_.exchange.worker_at(port)).answers.push_back(std::move(answer));
+    }
+}
+
+void WorkerRouter::on_answer(const GroupAnswer& routed) {
+    const Answer& answer = routed.answer;
+    LaneClient& client = lane(routed.group, answer.lane.lane_class);
+    if (answer.code == AnswerCode::Gap) {
+        client.resend(outbound_.worker(worker_of(routed.group)).commands);
+        return;
+    }
+    const auto token = client.answered(answer.number);
+    if (!token) return;
+    const uint64_t rest = *token & ((uint64_t{1} << 56) - 1);
+    const ShardId shard(static_cast<uint32_t>(rest >> 32));
+    switch (static_cast<LaneUser>(*token >> 56)) {
+        case LaneUser::Owner:
+            owner_.on_command(rest, answer);
+            return;
+        case LaneUser::Routes:
+            shard_runner(shard)->route_answered(static_cast<uint32_t>(rest));
+            return;
+        case LaneUser::HandOver:
+            shard_runner(shard)->hand_over_answered(static_cast<uint32_t>(rest));
+            return;
+        case LaneUser::Group:
+            shard_runner(shard)->group_answered(static_cast<uint32_t>(rest), answer);
+            return;
+        case LaneUser::Unwatched:
+            return;
+    }
+}
+
+bool WorkerRouter::match(std::string_view topic, Destinations& out) {
+    return reader_.pin().match(topic, out);
+}
+
+void WorkerRouter::enqueue(ShardId shard, uint64_t token, const Enqueue& body) {
+    const GroupId group = group_of(shard);
+    CommandParcel& out = outbound_.worker(worker_of(group)).commands;
+    const bool sent = lane(group, LaneClass::Publish)
+                          .submit(lane_token(LaneUser::Owner, token), std::nullopt, body, out);
+    ASSERT(sent, "a worker's lane has no bound of its own");
+}
+
+void WorkerRouter::retain(ShardId shard, uint64_t token, const Retain& body) {
+    submit(group_of(shard), LaneClass::Publish, lane_token(LaneUser::Owner, token), std::nullopt,
+           body);
+}
+
+void WorkerRouter::to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
+                            const OutboxSource* source) {
+    GroupPublish publish{outbound_.self(), group, ticket, flat, std::nullopt};
+    if (source != nullptr) publish.source = *source;
+    outbound_.worker(worker_of(group_of(group.shard))).groups.push_back(std::move(publish));
+}
+
+void WorkerRouter::to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) {
+    outbound_.loop(loop).publishes.add(ticket, 0, message);
+}
+
+void WorkerRouter::to_live(ShardId shard, const mqtt::MessageView& message) {
+    outbound_.worker(worker_of(group_of(shard))).live.add(shard.value(), 0, message);
+}
+
+void WorkerRouter::answer(PortId asker, const TakenBatch::Taken& taken) {
+    if (context_.exchange.is_loop(asker)) {
+        outbound_.loop(context_.exchange.loop_at(asker)).taken.taken.push_back(taken);
+    } else {
+        outbound_.worker(context_.exchange.worker_at(asker)).taken.taken.push_back(taken);
+    }
+}
+
+void WorkerRouter::answer(const HandOverDone& done) {
+    outbound_.worker(worker_of(group_of(done.source))).done.push_back(done);
+}
+
+}  // namespace quorate::cluster

@@ -1,0 +1,112 @@
+// What one worker does for routing besides running its groups: its lanes into all shards, the owner
+// of the topics of its shards, and the parcels that come and go.
+//
+// Thread: the worker's, but for construction. Owner: the Cluster. Errors: none; commands that a
+// group refuses wait in its runner.
+// Spec.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "cluster/group/worker.h"
+#include "cluster/router/directory.h"
+#include "cluster/router/exchange.h"
+#include "cluster/router/lane_client.h"
+#include "cluster/router/owner.h"
+#include "cluster/shard/command.h"
+#include "proto/base/ids.h"
+
+namespace quorate::cluster {
+
+class GroupRunnerBase;
+class ShardRunner;
+
+// Which part of a worker sent a command; in the top byte of its token.
+enum class LaneUser : uint8_t { Owner = 0, Routes = 1, HandOver = 2, Group = 3, Unwatched = 4 };
+
+[[nodiscard]] constexpr uint64_t lane_token(LaneUser user, uint64_t rest) {
+    return (static_cast<uint64_t>(user) << 56) | rest;
+}
+
+class WorkerRouter final : private OwnerHost {
+  public:
+    struct Context {
+        Exchange& exchange;
+        Directory& directory;
+        ShardLayout layout;
+        WorkerId worker;
+        uint32_t workers = 1;
+    };
+    explicit WorkerRouter(const Context& context);
+
+    // Before traffic begins: commands are numbered under this start of the node.
+    void set_incarnation(Incarnation incarnation) { incarnation_ = incarnation; }
+    void add_runner(GroupId group, GroupRunnerBase& runner) { runners_[group] = &runner; }
+
+    void receive(const WorkerParcel& parcel);
+    // At the end of a turn: lets the runners send, then hands parcels over. True when something was
+    // proposed, so that the groups need another turn.
+    [[nodiscard]] bool end_turn();
+    // Every runner may act from now on. Requires: set_incarnation.
+    void start_serving() {
+        for_each_runner([](GroupRunnerBase& runner) { start(runner); });
+    }
+    template <typename Visit>
+    void for_each_runner(Visit&& visit) {
+        for (auto& [group, runner] : runners_)
+            visit(*runner);
+    }
+
+    // Numbers the command and sends it to the group, wherever it is. Answered by the user that the
+    // token names.
+    void submit(GroupId group, LaneClass lane, uint64_t token, std::optional<SourceFence> fence,
+                const CommandBody& body);
+    // Where an answer of a group goes.
+    void route_answer(GroupAnswer&& answer);
+
+    void answer_taken(PortId asker, const TakenBatch::Taken& taken) { answer(asker, taken); }
+    void answer_hand_over(const HandOverDone& done) { answer(done); }
+
+    [[nodiscard]] Outbound& outbound() { return outbound_; }
+    [[nodiscard]] Directory& directory() { return context_.directory; }
+    [[nodiscard]] Exchange& exchange() { return context_.exchange; }
+    [[nodiscard]] Incarnation incarnation() const { return incarnation_; }
+    [[nodiscard]] const ShardLayout& layout() const { return context_.layout; }
+    [[nodiscard]] WorkerId id() const { return context_.worker; }
+    [[nodiscard]] WorkerId worker_of(GroupId group) const {
+        return WorkerId(static_cast<uint16_t>(group.value() % context_.workers));
+    }
+    [[nodiscard]] const Owner& owner() const { return owner_; }
+
+  private:
+    bool match(std::string_view topic, Destinations& out) override;
+    void enqueue(ShardId shard, uint64_t token, const Enqueue& body) override;
+    void retain(ShardId shard, uint64_t token, const Retain& body) override;
+    void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
+                  const OutboxSource* source) override;
+    void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) override;
+    void to_live(ShardId shard, const mqtt::MessageView& message) override;
+    void answer(PortId asker, const TakenBatch::Taken& taken) override;
+    void answer(const HandOverDone& done) override;
+
+    static void start(GroupRunnerBase& runner);
+    void scan_retained(const RetainedQuery& query);
+    LaneClient& lane(GroupId group, LaneClass lane_class);
+    void on_answer(const GroupAnswer& routed);
+    [[nodiscard]] ShardRunner* shard_runner(ShardId shard);
+
+    Context context_;
+    Incarnation incarnation_;
+    Outbound outbound_;
+    Owner owner_;
+    Directory::Tables::Reader reader_;
+    std::map<GroupId, GroupRunnerBase*> runners_;
+    std::map<GroupId, std::array<std::unique_ptr<LaneClient>, 2>> lanes_;
+};
+
+}  // namespace quorate::cluster
