@@ -55,6 +55,8 @@ bool SessionQueue::pubrec(MessageNumber number) {
         return false;
     }
     message->state = QueuedState::PubrecKnown;
+    ++pubrec_known_;
+    last_pubrec_ = std::max(last_pubrec_, number);
     return true;
 }
 
@@ -66,6 +68,7 @@ QueuedMessage SessionQueue::settle(MessageNumber number) {
     --messages_;
     bytes_ -= out.bytes;
     freed_bytes_ += out.bytes;
+    if (out.state == QueuedState::PubrecKnown) --pubrec_known_;
     if (number != first_) holes_.push_back(number);
     return out;
 }
@@ -139,7 +142,9 @@ void SessionQueue::write(RecordWriter& out) const {
     out.id(mark_);
     out.id(freed_to_);
     std::vector<std::pair<MessageNumber, uint32_t>> runs;
-    for_each(first_, [&runs](MessageNumber number, const QueuedMessage& message) {
+    // They stand inside the window, so this is not a walk through the queue.
+    for_each(first_, [&](MessageNumber number, const QueuedMessage& message) {
+        if (pubrec_known_ == 0 || number > last_pubrec_) return false;
         if (message.state != QueuedState::PubrecKnown) return true;
         const bool follows =
             !runs.empty() && runs.back().first.value() + runs.back().second == number.value();

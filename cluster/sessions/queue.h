@@ -124,7 +124,9 @@ class SessionQueue {
     uint16_t receive_maximum_ = 0;  // 0: nobody is connected
     uint64_t messages_ = 0;
     uint64_t bytes_ = 0;
-    Ring<QueuedMessage> ring_;  // from first_ on; settled entries in between are holes
+    uint64_t pubrec_known_ = 0;
+    MessageNumber last_pubrec_;  // no entry above is in that state
+    Ring<QueuedMessage> ring_;   // from first_ on; settled entries in between are holes
     std::vector<MessageNumber> holes_;
     std::vector<std::pair<MessageNumber, uint32_t>> pubrec_runs_;  // read, until finish_restore()
 };

@@ -46,6 +46,9 @@ struct ShardOptions {
     uint32_t queue_messages_max = 10'000;     // per session
     uint64_t queue_bytes_max = 64ULL << 20U;  // per session
     QueuePolicy queue_full = QueuePolicy::DropOldest;
+    // A queue spans at most 4 * queue_messages_max + this many numbers, settled ones included;
+    // beyond that the newest is dropped under any policy.
+    uint32_t queue_span_slack = 65'536;
     bool queue_qos0 = false;  // keep QoS 0 for sessions that are away
     uint32_t sessions_max = 10'000'000;
     uint32_t subscriptions_max = 1000;      // per session

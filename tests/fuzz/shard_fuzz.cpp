@@ -1,0 +1,167 @@
+// Bytes of a log entry and of every record a shard keeps: whatever they are, the answer is a clean
+// error or a state that goes on working.
+//
+// The first byte chooses: a sequence of commands (u16 length, bytes) into one shard; or one
+// record of a family, loaded beside sound ones.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cluster/meta/meta_state.h"
+#include "cluster/shard/shard_state.h"
+#include "cluster/topics/state_key.h"
+#include "proto/base/assert.h"
+#include "proto/base/bytes.h"
+#include "proto/mqtt/message.h"
+#include "storage/memory_stores.h"
+
+namespace {
+
+using namespace quorate;           // NOLINT: a program of one file
+using namespace quorate::cluster;  // NOLINT
+
+ShardState::Identity identity() {
+    ShardState::Identity out;
+    out.layout.shards = 4;
+    return out;
+}
+
+ShardOptions options() {
+    ShardOptions out;
+    out.queue_messages_max = 8;
+    out.step_limit = 3;
+    out.tail_cache_bytes = 256;
+    return out;
+}
+
+void apply(ShardState& state, storage::MemoryStateStore& store, uint64_t now,
+           std::string_view command) {
+    storage::StateBatch batch;
+    Actions actions;
+    state.apply(ClusterTime(now), command, batch, actions).ignore_because("any bytes are allowed");
+    state.end_entry(batch);
+    ASSERT(store.write(batch).ok(), "a store in memory");
+}
+
+void read_everything(const ShardState& state) {
+    for (const SessionView& session : state.sessions(SessionId(), 100)) {
+        const Status read = state.read_queue(session.id, MessageNumber(), 100, 1U << 20U,
+                                             ClusterTime(1), [](const auto&) { return true; });
+        read.ignore_because("corrupt bodies are found on reading");
+    }
+    for (const OutboxTarget& target : state.outbox_targets()) {
+        state.outbox_window(target, OutboxNumber(), 100, ClusterTime(1), [](const auto&) {})
+            .ignore_because("as above");
+    }
+    (void)state.wanted_routes(RouteSerial(), 100);
+    (void)state.digest();
+}
+
+void run_commands(RecordReader& in) {
+    storage::MemoryStateStore store;
+    ShardState state(identity(), options());
+    ASSERT(state.load(store).ok(), "an empty store");
+    uint64_t now = 1;
+    while (!in.rest().empty()) {
+        now += in.u8();
+        apply(state, store, now, in.raw(in.u16()));
+    }
+    // Whatever was applied, a restart finds the same state.
+    ShardState again(identity(), options());
+    ASSERT(again.load(store).ok(), "what was written is read");
+    ASSERT(again.digest() == state.digest(), "what was written is what was meant");
+    read_everything(state);
+}
+
+// A sound state with something of every family, made once.
+const storage::MemoryStateStore& sound() {
+    static const auto* kStore = [] {
+        auto store = std::make_unique<storage::MemoryStateStore>();
+        ShardState state(identity(), options());
+        ASSERT(state.load(*store).ok(), "an empty store");
+        CommandHeader header;
+        header.lane.incarnation = make_incarnation(NodeId(1), 1);
+        std::string message;
+        mqtt::MessageView view;
+        view.topic = "t";
+        view.payload = "p";
+        view.qos = mqtt::QoS::ExactlyOnce;
+        mqtt::encode_message(message, view);
+        Attach attach;
+        attach.client_id = "c";
+        attach.session_expiry_s = 10;
+        attach.will = WillRequest{message, 1};
+        const CommandBody bodies[] = {
+            attach,
+            Subscribe{SessionId(1), Epoch(1), {{"t", mqtt::QoS::AtLeastOnce}}},
+            Subscribe{SessionId(1), Epoch(1), {{"$share/g/t", mqtt::QoS::AtLeastOnce}}},
+            Enqueue{message, std::nullopt, std::nullopt},
+            OutboxPut{SessionId(1), Epoch(1), PacketId(1), message},
+            Retain{message, {}, 0},
+            Route{"$share/g/t", Destination::to_session(ShardId(0), SessionId(1)),
+                  mqtt::QoS::AtLeastOnce, false, RouteSerial(1)},
+            EnqueueGroup{"g/t", message, std::nullopt},
+            Route{"t", Destination::to_shard(ShardId(1)), mqtt::QoS::AtLeastOnce, false,
+                  RouteSerial(1)}};
+        for (const CommandBody& body : bodies) {
+            ++header.number;
+            std::string command;
+            encode_command(command, header, body);
+            apply(state, *store, 1, command);
+        }
+        return store.release();
+    }();
+    return *kStore;
+}
+
+void run_record(RecordReader& in) {
+    storage::MemoryStateStore store;
+    storage::StateBatch batch;
+    const Status scanned = sound().scan("", "", [&batch](std::string_view key, auto value) {
+        batch.put(key, value);
+        return true;
+    });
+    ASSERT(scanned.ok(), "a sound store");
+    const std::string_view key = in.raw(in.u8() % 64);
+    batch.put(key.empty() ? std::string_view("\x01") : key, in.rest());
+    ASSERT(store.write(batch).ok(), "a store in memory");
+    ShardState state(identity(), options());
+    if (!state.load(store).ok()) return;
+    read_everything(state);
+    std::string command;
+    CommandHeader header;
+    header.lane.lane_class = LaneClass::Leader;
+    encode_command(command, header, Tick{});
+    apply(state, store, 1U << 30U, command);
+    command.clear();
+    encode_command(command, header, NodeDown{make_incarnation(NodeId(1), 1)});
+    apply(state, store, 1U << 30U, command);
+    read_everything(state);
+}
+
+void run_meta(RecordReader& in) {
+    MetaState meta;
+    meta.load_record(in.rest()).ignore_because("any bytes are allowed");
+    MetaState commanded;
+    storage::StateBatch batch;
+    (void)commanded.apply(in.rest(), batch);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
+    RecordReader in({reinterpret_cast<const char*>(data), size});
+    switch (in.u8() % 3) {
+        case 0:
+            run_commands(in);
+            break;
+        case 1:
+            run_record(in);
+            break;
+        default:
+            run_meta(in);
+            break;
+    }
+    return 0;
+}

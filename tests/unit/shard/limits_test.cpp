@@ -1,0 +1,71 @@
+#include "tests/unit/catch.h"
+#include "tests/unit/shard/script.h"
+
+namespace quorate::cluster::testing {
+namespace {
+
+TEST_CASE("Limits are answered with Quota exceeded and nothing else changes", "[MQTT-4.13.1-1]") {
+    ShardOptions options;
+    options.sessions_max = 1;
+    options.subscriptions_max = 1;
+    options.outbox_entries_max = 1;
+    options.received_ids_max = 5;
+    options.queue_bytes_max = 100;
+    Harness harness(options);
+    run_line(harness, "attach c1");
+    CHECK(run_line(harness, "attach c2") == "  ok attach Quota exceeded conn=1.1.1\n");
+    CHECK(run_line(harness, "subscribe c1 a,1 b,1") == "  ok [1 new wait=1] [151 new]\n  routes\n");
+    CHECK(run_line(harness, "subscribe c1 a,1") == "  ok [1 wait=1]\n  routes\n");
+    run_line(harness, "put c1 1 t m");
+    CHECK(run_line(harness, "put c1 2 t m") == "  limit Quota exceeded\n");
+    CHECK(run_line(harness, "release c1 2") == "  ok unknown\n");
+    // Larger than the whole queue may be.
+    CHECK(run_line(harness, "enqueue a " + std::string(200, 'x')) == "  ok queued=0 dropped=1\n");
+    CHECK(harness.state().counters().queue_full == 1);
+}
+
+TEST_CASE("A client that never acknowledges its first message bounds what the rest may cost") {
+    ShardOptions options;
+    options.queue_messages_max = 8;
+    options.queue_span_slack = 20;
+    Harness harness(options);
+    run_line(harness, "attach c1 rm=2");
+    run_line(harness, "subscribe c1 t,1");
+    const std::string message = flat("t", "m");
+    for (int i = 0; i < 200; ++i) {
+        harness.apply(harness.header(), Enqueue{message, {}, {}}, false);
+    }
+    const auto view = *harness.state().session(std::string_view("c1"));
+    CHECK(view.first_unacked == MessageNumber(1));
+    CHECK(view.queued == 8);
+    CHECK(view.next.value() == 8 * 4 + 20 + 1);
+    CHECK(harness.state().counts().queued_messages == 8);
+    run_line(harness, "ack c1 puback,1 puback,2");
+    CHECK(run_line(harness, "enqueue t more").starts_with("  ok queued=1"));
+}
+
+TEST_CASE("What was acknowledged leaves the store") {
+    Harness harness;
+    run_line(harness, "attach c1 rm=1000");
+    run_line(harness, "attach c2 conn=1.1.2 rm=1000");
+    run_line(harness, "subscribe c1 t,1");
+    run_line(harness, "subscribe c2 t,1");
+    const auto records = [&harness] {
+        std::size_t count = 0;
+        REQUIRE(harness.store().scan("", "", [&count](auto, auto) { return ++count > 0; }).ok());
+        return count;
+    };
+    const std::size_t before = records();
+    for (int i = 1; i <= 600; ++i) {
+        run_line(harness, "enqueue t m");
+        run_line(harness, "ack c1 puback," + std::to_string(i));
+        run_line(harness, "ack c2 puback," + std::to_string(i));
+    }
+    CHECK(records() < before + 2 * 256);
+    run_line(harness, "detached c1 lost");
+    run_line(harness, "detached c2 normal expiry=0");
+    CHECK(records() < before);
+}
+
+}  // namespace
+}  // namespace quorate::cluster::testing
