@@ -175,6 +175,8 @@ rocksdb::Options base_options(rocksdb::Env* env, const std::shared_ptr<rocksdb::
     options.stats_dump_period_sec = 0;
     options.stats_persist_period_sec = 0;
     options.skip_stats_update_on_db_open = true;
+    // After a failed write nobody knows what the disk holds: no second try.
+    options.max_bgerror_resume_count = 0;
     options.level_compaction_dynamic_level_bytes = true;
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = cache;

@@ -82,7 +82,8 @@ class GroupHost {
 
     [[nodiscard]] storage::RocksEngine& engine();
     [[nodiscard]] storage::DiskState disk_state();
-    // Flushes the state and cuts the logs now, and waits for it: tests and backup.
+    // Flushes the state now, for tests and backup. When it returns the state is on stable storage
+    // and the cuts of the logs are on their way. Requires: started.
     [[nodiscard]] Status flush_now();
 
   private:

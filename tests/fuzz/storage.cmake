@@ -1,0 +1,2 @@
+quorate_fuzzer(storage_records_fuzz SOURCES storage_records_fuzz.cpp
+               DEPS quorate_storage quorate_group quorate_raft)
