@@ -21,7 +21,8 @@ MAY_INCLUDE = {
     "cluster/sessions": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
                          "cluster/topics/destination.h", "cluster/topics/state_key.h"),
     "cluster/topics": ("proto/mqtt", "storage/state_store.h", "storage/keys.h"),
-    "cluster/meta": ("proto/mqtt", "storage/state_store.h", "storage/keys.h"),
+    "cluster/meta": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
+                     "cluster/topics/state_key.h"),
     "cluster/shard": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
                       "cluster/sessions", "cluster/topics"),
     "cluster/group": ("storage", "cluster/raft", "cluster/link/link.h"),
@@ -52,6 +53,7 @@ TOP_LEVEL = {".ci", ".clang-format", ".github", ".gitignore", "CMakeLists.txt", 
              "README.md", "SECURITY.md", "bench", "broker", "cluster", "deploy", "helm", "proto",
              "storage", "tests"}
 FILE_LINES_MAX, FILE_LINES_USUAL = 600, 400
+LONG_REASON = re.compile(r"\blong(er)?\b.*\bbecause\b", re.IGNORECASE)
 FUNCTION_LINES_MAX = 70
 COLUMNS_MAX = 100
 UNITS_MAX = 12
@@ -155,7 +157,7 @@ def header_form(tree):
 
 
 def file_length(tree):
-    """At most 600 lines; above 400 the first comment gives the reason ("Longer than ...")."""
+    """At most 600 lines; above 400 the first comment gives the reason ("Long, because ...")."""
     out = []
     for path in tree.files:
         if not path.endswith((*CPP, ".py", ".sh")):
@@ -164,9 +166,9 @@ def file_length(tree):
         lines = text.count("\n")
         if lines > FILE_LINES_MAX:
             out.append(f"{path}: {lines} lines; split it, {FILE_LINES_MAX} is the most")
-        elif lines > FILE_LINES_USUAL and "onger than" not in "\n".join(text.splitlines()[:12]):
-            out.append(f"{path}: {lines} lines; split it, or say in the first comment why it is "
-                       f"longer than {FILE_LINES_USUAL}")
+        elif lines > FILE_LINES_USUAL and not LONG_REASON.search("\n".join(text.splitlines()[:12])):
+            out.append(f"{path}: {lines} lines, more than {FILE_LINES_USUAL}; split it, or give the "
+                       'reason in the first comment ("Long, because it is one table.")')
     return out
 
 
