@@ -166,10 +166,10 @@ def file_length(tree):
         lines = text.count("\n")
         if lines > FILE_LINES_MAX:
             out.append(f"{path}: {lines} lines; split it, {FILE_LINES_MAX} is the most")
-        elif lines > FILE_LINES_USUAL and not LONG_REASON.search("\n".join(text.splitlines()[:12])):
         elif lines > FILE_LINES_USUAL and not LONG_REASON.search(
                 "\n".join(text.splitlines()[:12])):
-                       'reason in the first comment ("Long, because it is one table.")')
+            out.append(f"{path}: {lines} lines, more than {FILE_LINES_USUAL}; split it, or give "
+                       "the reason in the first comment (Long, because it is one table.)")
     return out
 
 
