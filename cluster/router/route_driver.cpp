@@ -58,7 +58,7 @@ bool RouteDriver::take_made(Made& out) {
 }
 
 void RouteDriver::wait(GroupAnswer answer,
-                       const std::vector<std::pair<RouteKey, RouteSerial>>& routes) {
+                       const std::vector<std::pair<RouteName, RouteSerial>>& routes) {
     const uint64_t id = next_waiter_++;
     for (const auto& [key, serial] : routes)
         waiting_for_.insert({key, {serial, id}});

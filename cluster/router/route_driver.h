@@ -17,10 +17,10 @@
 namespace quorate::cluster {
 
 // What Made names: a filter, and for a member of a shared group the member.
-struct RouteKey {
+struct RouteName {
     std::string filter;
     SessionId member;
-    auto operator<=>(const RouteKey&) const = default;
+    auto operator<=>(const RouteName&) const = default;
 };
 
 class RouteDriver {
@@ -36,13 +36,13 @@ class RouteDriver {
     [[nodiscard]] bool take_made(Made& out);
 
     // Holds `answer` until each of `routes` is made up to its serial.
-    void wait(GroupAnswer answer, const std::vector<std::pair<RouteKey, RouteSerial>>& routes);
+    void wait(GroupAnswer answer, const std::vector<std::pair<RouteName, RouteSerial>>& routes);
     // Committed as made: answers that need no more go into `ready`.
     void made(const RouteMade& made, std::vector<GroupAnswer>& ready);
 
   private:
     struct Sent {
-        RouteKey key;
+        RouteName key;
         RouteSerial serial;
     };
     struct Waiter {
@@ -62,7 +62,7 @@ class RouteDriver {
     std::vector<std::string> made_filters_;
     uint64_t next_waiter_ = 0;
     std::map<uint64_t, Waiter> waiters_;
-    std::multimap<RouteKey, std::pair<RouteSerial, uint64_t>> waiting_for_;
+    std::multimap<RouteName, std::pair<RouteSerial, uint64_t>> waiting_for_;
 };
 
 }  // namespace quorate::cluster

@@ -81,7 +81,7 @@ void ShardRunner::note_waiting_answers(std::string_view command, std::size_t fir
         if (!waits(result)) continue;
         const auto decoded = decode_command(command);
         ASSERT(decoded.ok(), "an applied command can be decoded");
-        std::vector<std::pair<RouteKey, RouteSerial>> keys;
+        std::vector<std::pair<RouteName, RouteSerial>> keys;
         if (const auto* subscribe = std::get_if<Subscribe>(&decoded->body)) {
             const auto& filters = std::get<SubscribeResult>(result).filters;
             for (std::size_t i = 0; i < filters.size(); ++i) {

@@ -85,7 +85,7 @@ class ShardRunner final : public GroupRunnerBase {
     SharedLeader shared_;
     std::vector<std::string> changed_filters_;
     // Positions in actions_.answers of those that wait for routes, and for which.
-    std::map<std::size_t, std::vector<std::pair<RouteKey, RouteSerial>>> waiting_;
+    std::map<std::size_t, std::vector<std::pair<RouteName, RouteSerial>>> waiting_;
     std::map<OutboxTarget, OutboxNumber> handed_over_;  // up to here, by this leader
     std::map<OutboxTarget, std::vector<OutboxNumber>> done_;
     uint32_t next_hand_over_ = 0;

@@ -115,7 +115,8 @@ void WorkerRouter::submit(GroupId group, LaneClass lane_class, uint64_t token,
 
 void WorkerRouter::route_answer(GroupAnswer&& answer) {
     const Lane& lane = answer.answer.lane;
-    if (lane.incarnation != incarnation_) return;  // of an earlier start of this node
+    if (lane.lane_class == LaneClass::Leader) return;  // the leader's own: nobody waits
+    if (lane.incarnation != incarnation_) return;      // of an earlier start of this node
     const PortId port(lane.producer);
     if (port.value() >= context_.exchange.ports()) return;
     if (context_.exchange.is_loop(port)) {

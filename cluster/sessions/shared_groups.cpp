@@ -22,7 +22,7 @@ StateKey message_key(uint64_t group, MessageNumber number) {
     return StateKey(Family::GroupEntry).u64(group).u64(number.value());
 }
 
-void write_group(RecordWriter& out, const Group& group) {
+void write_group(RecordWriter& out, const SharedGroup& group) {
     out.u8(kVersion);
     out.u64(group.id);
     out.id(group.next);
@@ -50,31 +50,31 @@ bool on_node(const Destination& member, Incarnation node) {
 
 }  // namespace
 
-bool Group::any_durable() const {
+bool SharedGroup::any_durable() const {
     return std::ranges::any_of(members, &GroupMember::durable);
 }
 
-const GroupMember* Group::find(const Destination& member) const {
+const GroupMember* SharedGroup::find(const Destination& member) const {
     const auto at = std::ranges::find(members, member, &GroupMember::member);
     return at == members.end() ? nullptr : &*at;
 }
 
-Group* SharedGroups::find(std::string_view name) {
+SharedGroup* SharedGroups::find(std::string_view name) {
     const auto found = groups_.find(name);
     return found == groups_.end() ? nullptr : &found->second;
 }
-const Group* SharedGroups::find(std::string_view name) const {
+const SharedGroup* SharedGroups::find(std::string_view name) const {
     const auto found = groups_.find(name);
     return found == groups_.end() ? nullptr : &found->second;
 }
-Group* SharedGroups::find(uint64_t id) {
+SharedGroup* SharedGroups::find(uint64_t id) {
     const auto found = by_id_.find(id);
     return found == by_id_.end() ? nullptr : found->second;
 }
 
-Group& SharedGroups::get(std::string_view name) {
-    if (Group* group = find(name)) return *group;
-    Group& group = groups_[std::string(name)];
+SharedGroup& SharedGroups::get(std::string_view name) {
+    if (SharedGroup* group = find(name)) return *group;
+    SharedGroup& group = groups_[std::string(name)];
     group.id = next_id_++;
     group.name = name;
     by_id_.emplace(group.id, &group);
@@ -82,7 +82,7 @@ Group& SharedGroups::get(std::string_view name) {
     return group;
 }
 
-bool SharedGroups::change_member(Group& group, const GroupMember& member, bool remove) {
+bool SharedGroups::change_member(SharedGroup& group, const GroupMember& member, bool remove) {
     const auto at = std::ranges::find(group.members, member.member, &GroupMember::member);
     if (at == group.members.end()) {
         if (remove) return false;
@@ -99,7 +99,7 @@ bool SharedGroups::change_member(Group& group, const GroupMember& member, bool r
     return true;
 }
 
-std::optional<mqtt::QoS> SharedGroups::best_qos(const Group& group) {
+std::optional<mqtt::QoS> SharedGroups::best_qos(const SharedGroup& group) {
     if (group.members.empty()) return std::nullopt;
     return std::ranges::max_element(group.members, {}, &GroupMember::qos)->qos;
 }
@@ -114,13 +114,13 @@ std::vector<std::string> SharedGroups::with_node(Incarnation node, std::size_t m
     return out;
 }
 
-void SharedGroups::remove_node(Group& group, Incarnation node) {
+void SharedGroups::remove_node(SharedGroup& group, Incarnation node) {
     std::erase_if(group.members,
                   [node](const GroupMember& member) { return on_node(member.member, node); });
     mark(group);
 }
 
-MessageNumber SharedGroups::push(Group& group, const GroupMessage& message,
+MessageNumber SharedGroups::push(SharedGroup& group, const GroupMessage& message,
                                  storage::StateBatch& batch) {
     const MessageNumber number = group.next;
     ++group.next;
@@ -132,7 +132,7 @@ MessageNumber SharedGroups::push(Group& group, const GroupMessage& message,
     return number;
 }
 
-std::optional<GroupMessage> SharedGroups::take(Group& group, MessageNumber number,
+std::optional<GroupMessage> SharedGroups::take(SharedGroup& group, MessageNumber number,
                                                storage::StateBatch& batch) {
     const auto found = group.messages.find(number);
     if (found == group.messages.end()) return std::nullopt;
@@ -143,21 +143,21 @@ std::optional<GroupMessage> SharedGroups::take(Group& group, MessageNumber numbe
     return message;
 }
 
-void SharedGroups::erase(Group& group, storage::StateBatch& batch) {
+void SharedGroups::erase(SharedGroup& group, storage::StateBatch& batch) {
     ASSERT(group.messages.empty(), "a group is erased with messages");
     batch.remove(group_key(group.name));
     by_id_.erase(group.id);
     groups_.erase(group.name);
 }
 
-void SharedGroups::mark(Group& group) {
+void SharedGroups::mark(SharedGroup& group) {
     if (!group.dirty) dirty_.push_back(group.name);
     group.dirty = true;
 }
 
 void SharedGroups::end_entry(storage::StateBatch& batch) {
     for (const std::string& name : dirty_) {
-        Group* group = find(name);
+        SharedGroup* group = find(name);
         if (group == nullptr) continue;
         group->dirty = false;
         batch.put_with(group_key(name), [&](RecordWriter& out) { write_group(out, *group); });
@@ -183,7 +183,7 @@ uint64_t SharedGroups::digest() const {
 Status SharedGroups::load_group(std::string_view key, std::string_view value) {
     RecordReader in(value);
     const uint8_t version = in.u8();
-    Group group;
+    SharedGroup group;
     group.id = in.u64();
     group.next = in.id<MessageNumber>();
     group.purge_at = in.id<ClusterTime>();
@@ -203,7 +203,7 @@ Status SharedGroups::load_group(std::string_view key, std::string_view value) {
         return corrupt_record("shared group", key);
     }
     group.name = key.substr(1);
-    Group& kept = groups_[group.name];
+    SharedGroup& kept = groups_[group.name];
     kept = std::move(group);
     by_id_.emplace(kept.id, &kept);
     return {};
@@ -213,7 +213,7 @@ Status SharedGroups::load_message(std::string_view key, std::string_view value,
                                   MessageStore& bodies) {
     storage::KeyReader at(key);
     at.u8();
-    Group* group = find(at.u64());
+    SharedGroup* group = find(at.u64());
     const MessageNumber number(at.u64());
     RecordReader in(value);
     const uint8_t version = in.u8();

@@ -31,7 +31,7 @@ struct GroupMessage {
     uint8_t qos = 0;
 };
 
-struct Group {
+struct SharedGroup {
     uint64_t id = 0;                   // in this shard, never reused
     std::string name;                  // "name/filter"
     std::vector<GroupMember> members;  // in the order of joining
@@ -47,32 +47,34 @@ struct Group {
 
 class SharedGroups {
   public:
-    [[nodiscard]] Group* find(std::string_view name);
-    [[nodiscard]] const Group* find(std::string_view name) const;
-    [[nodiscard]] Group* find(uint64_t id);
+    [[nodiscard]] SharedGroup* find(std::string_view name);
+    [[nodiscard]] const SharedGroup* find(std::string_view name) const;
+    [[nodiscard]] SharedGroup* find(uint64_t id);
     // An existing group or a new one.
-    Group& get(std::string_view name);
+    SharedGroup& get(std::string_view name);
 
     // Adds, updates or removes a member; an older serial changes nothing. True: it changed.
-    bool change_member(Group& group, const GroupMember& member, bool remove);
+    bool change_member(SharedGroup& group, const GroupMember& member, bool remove);
     // The best QoS of the members; nothing when there are none.
-    [[nodiscard]] static std::optional<mqtt::QoS> best_qos(const Group& group);
+    [[nodiscard]] static std::optional<mqtt::QoS> best_qos(const SharedGroup& group);
     // Groups with a member connected to this or an earlier incarnation of the node.
     [[nodiscard]] std::vector<std::string> with_node(Incarnation node, std::size_t max) const;
     // Removes the members of that node.
-    void remove_node(Group& group, Incarnation node);
+    void remove_node(SharedGroup& group, Incarnation node);
 
     // Takes over the caller's reference to the body.
-    MessageNumber push(Group& group, const GroupMessage& message, storage::StateBatch& batch);
+    MessageNumber push(SharedGroup& group, const GroupMessage& message, storage::StateBatch& batch);
     // The caller gets the reference to the body back.
-    std::optional<GroupMessage> take(Group& group, MessageNumber number,
+    std::optional<GroupMessage> take(SharedGroup& group, MessageNumber number,
                                      storage::StateBatch& batch);
     // Removes the group and its record. Requires: no messages.
-    void erase(Group& group, storage::StateBatch& batch);
-    void mark(Group& group);
+    void erase(SharedGroup& group, storage::StateBatch& batch);
+    void mark(SharedGroup& group);
     void end_entry(storage::StateBatch& batch);
 
-    [[nodiscard]] const std::map<std::string, Group, std::less<>>& all() const { return groups_; }
+    [[nodiscard]] const std::map<std::string, SharedGroup, std::less<>>& all() const {
+        return groups_;
+    }
     [[nodiscard]] uint64_t next_id() const { return next_id_; }
     void set_next_id(uint64_t id) { next_id_ = id; }
     [[nodiscard]] uint64_t digest() const;
@@ -84,8 +86,8 @@ class SharedGroups {
                                       MessageStore& bodies);
 
   private:
-    std::map<std::string, Group, std::less<>> groups_;
-    std::map<uint64_t, Group*> by_id_;
+    std::map<std::string, SharedGroup, std::less<>> groups_;
+    std::map<uint64_t, SharedGroup*> by_id_;
     std::vector<std::string> dirty_;
     uint64_t next_id_ = 1;
 };

@@ -309,7 +309,7 @@ uint32_t ShardState::Impl::node_down_groups(Incarnation incarnation, uint32_t bu
     const Incarnation first = make_incarnation(node_of(incarnation), 0);
     for (const std::string& name : groups_.with_node(incarnation, budget)) {
         --budget;
-        Group* group = groups_.find(name);
+        SharedGroup* group = groups_.find(name);
         groups_.remove_node(*group, incarnation);
         group_changed(*group);
     }
@@ -321,7 +321,7 @@ uint32_t ShardState::Impl::node_down_groups(Incarnation incarnation, uint32_t bu
             budget -= static_cast<uint32_t>(entries.size());
             for (const OutboxEntry& entry : entries) {
                 // Handing over may have begun, so QoS 2 ends with its receiver [MQTT-4.8.2-5].
-                Group* group = entry.qos < 2 ? groups_.find(entry.group) : nullptr;
+                SharedGroup* group = entry.qos < 2 ? groups_.find(entry.group) : nullptr;
                 if (group == nullptr) {
                     ++counters_.session_ended;
                     bodies_.release(entry.body);

@@ -142,7 +142,7 @@ class ShardState::Impl {
     void remove_from_index(Session& session, std::string_view filter,
                            const Subscription& subscription);
     void change_member(const Route& body);
-    void group_changed(Group& group);
+    void group_changed(SharedGroup& group);
 
     // --- shard_messages.cpp ---
     [[nodiscard]] std::optional<mqtt::MessageView> decode(std::string_view flat) const;
@@ -171,9 +171,9 @@ class ShardState::Impl {
     // --- shard_outbox.cpp ---
     void put_outbox(const OutboxTarget& target, OutboxEntry entry);
     void return_to_group(std::string_view share_filter, OutboxEntry entry);
-    void push_group(Group& group, const GroupMessage& message);
-    void drop_group_messages(Group& group);
-    void purge_group(Group& group);
+    void push_group(SharedGroup& group, const GroupMessage& message);
+    void drop_group_messages(SharedGroup& group);
+    void purge_group(SharedGroup& group);
 
     // --- load ---
     [[nodiscard]] Status load_header(const storage::StateStore& store);

@@ -235,9 +235,9 @@ bool ShardState::Impl::make_room(Session& session, uint64_t bytes, EnqueueResult
     if (bytes > options_.queue_bytes_max) return false;
     // A client that leaves its oldest message open while newer ones are dropped behind it makes the
     // span of numbers grow: from some point on the newest are dropped instead.
-    constexpr uint64_t kSpanSlack = 65'536;
     const uint64_t span_max =
-        std::min(SessionQueue::kSpanMax, uint64_t{options_.queue_messages_max} * 4 + kSpanSlack);
+        std::min(SessionQueue::kSpanMax,
+                 uint64_t{options_.queue_messages_max} * 4 + options_.queue_span_slack);
     if (queue.span() >= span_max) return false;
     while (queue.messages() >= options_.queue_messages_max ||
            queue.bytes() + bytes > options_.queue_bytes_max) {

@@ -121,7 +121,7 @@ void ShardState::Impl::on(const EnqueueGroup& body) {
         return;
     }
     EnqueueGroupResult result;
-    Group* group = groups_.find(body.group);
+    SharedGroup* group = groups_.find(body.group);
     // Not counted as taken from the outbox: the leader forwards it and keeps its own filter.
     if (group == nullptr || !group->any_durable()) {
         result.repeat = body.source && repeats_.taken(*body.source);
@@ -145,7 +145,7 @@ void ShardState::Impl::on(const EnqueueGroup& body) {
     answer(AnswerCode::Applied, result);
 }
 
-void ShardState::Impl::push_group(Group& group, const GroupMessage& message) {
+void ShardState::Impl::push_group(SharedGroup& group, const GroupMessage& message) {
     groups_.push(group, message, *batch_);
     actions_->group_messages.push_back(group.name);
     const ClusterTime at = message.expires_at;
@@ -154,7 +154,7 @@ void ShardState::Impl::push_group(Group& group, const GroupMessage& message) {
     }
 }
 
-void ShardState::Impl::purge_group(Group& group) {
+void ShardState::Impl::purge_group(SharedGroup& group) {
     constexpr uint64_t kPurgePeriodMs = 5000;
     ClusterTime earliest;
     std::vector<MessageNumber> gone;
@@ -178,7 +178,7 @@ void ShardState::Impl::purge_group(Group& group) {
     groups_.mark(group);
 }
 
-void ShardState::Impl::drop_group_messages(Group& group) {
+void ShardState::Impl::drop_group_messages(SharedGroup& group) {
     while (!group.messages.empty()) {
         bodies_.release(groups_.take(group, group.messages.begin()->first, *batch_)->body);
         ++counters_.session_ended;
@@ -187,7 +187,7 @@ void ShardState::Impl::drop_group_messages(Group& group) {
 }
 
 void ShardState::Impl::on(const GroupPick& body) {
-    Group* group = groups_.find(body.group);
+    SharedGroup* group = groups_.find(body.group);
     const bool there = group != nullptr && group->find(body.member) != nullptr &&
                        group->messages.contains(body.number);
     if (!there) {

@@ -319,7 +319,7 @@ Result<std::optional<std::string>> ShardState::retained_scan(
 }
 
 std::optional<ShardState::GroupView> ShardState::group(std::string_view name) const {
-    const Group* group = impl_->groups_.find(name);
+    const SharedGroup* group = impl_->groups_.find(name);
     if (group == nullptr) return std::nullopt;
     GroupView view;
     view.group = group->name;
@@ -342,7 +342,7 @@ Status ShardState::read_group(
     std::string_view name, MessageNumber from, uint32_t max_count, ClusterTime leader_now,
     const std::function<bool(MessageNumber, const mqtt::MessageView&)>& visit) const {
     ASSERT(impl_->store_ != nullptr, "read before load");
-    const Group* group = impl_->groups_.find(name);
+    const SharedGroup* group = impl_->groups_.find(name);
     if (group == nullptr) return {};
     std::string scratch;
     uint32_t count = 0;

@@ -198,7 +198,7 @@ void ShardState::Impl::change_member(const Route& body) {
     const std::string_view name = *shared_group_of(body.filter);
     const bool known = groups_.find(name) != nullptr;
     if (known || !body.remove) {
-        Group& group = groups_.get(name);
+        SharedGroup& group = groups_.get(name);
         const GroupMember member{body.destination, body.best_qos, body.serial};
         if (groups_.change_member(group, member, body.remove)) group_changed(group);
     }
@@ -208,7 +208,7 @@ void ShardState::Impl::change_member(const Route& body) {
 }
 
 // The group's own route follows its members; without members it ends and its messages die.
-void ShardState::Impl::group_changed(Group& group) {
+void ShardState::Impl::group_changed(SharedGroup& group) {
     const auto best = SharedGroups::best_qos(group);
     const OwedRoute route =
         subscriptions_.set_shared({share_filter_of(group.name), SessionId()}, best.has_value(),
