@@ -48,7 +48,7 @@ class MessageStore {
     [[nodiscard]] uint64_t size() const { return bodies_.size(); }
     [[nodiscard]] uint32_t references(BodyId id) const;
 
-    // --- start ---
+    // Start.
     void set_next(BodyId next) { next_ = next; }
     [[nodiscard]] Status load(const storage::StateStore& store);
     // Counts a reference found in another record; false: there is no such body.

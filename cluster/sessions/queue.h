@@ -62,7 +62,7 @@ class SessionQueue {
     [[nodiscard]] uint64_t bytes() const { return bytes_; }
     [[nodiscard]] bool attached() const { return receive_maximum_ != 0; }
 
-    // --- attachment ---
+    // Attachment.
     // Requires: receive_maximum > 0.
     void attach(uint16_t receive_maximum);
     // The holder said how far it wrote: the mark is the higher of that and what it was before.
@@ -70,7 +70,7 @@ class SessionQueue {
     // Nobody said: all that may have been sent counts as sent.
     void detach_unknown();
 
-    // --- messages ---
+    // Messages.
     MessageNumber push(QueuedMessage message);
     // An open entry; none below first_unacked, from next on, or when settled.
     [[nodiscard]] QueuedMessage* find(MessageNumber number);
@@ -95,13 +95,13 @@ class SessionQueue {
     template <typename Visit>
     void for_each(MessageNumber from, Visit&& visit) const;
 
-    // --- storage: what the holder must remove from the store ---
+    // Storage: what the holder must remove from the store.
     // Settled entries before first_unacked are removed by ranges, others one by one.
     [[nodiscard]] std::vector<MessageNumber> take_holes();
     // [from, to) once enough has gathered, or when `now` says so; nothing otherwise.
     [[nodiscard]] std::optional<std::pair<MessageNumber, MessageNumber>> take_freed(bool now);
 
-    // --- record ---
+    // Record.
     void write(RecordWriter& out) const;
     [[nodiscard]] bool read(RecordReader& in);
     // During load: puts back an entry found in the store. False: number out of place.

@@ -66,7 +66,7 @@ class SessionTable {
     [[nodiscard]] SessionId next_id() const { return next_id_; }
     [[nodiscard]] uint64_t digest() const;
 
-    // --- start ---
+    // Start.
     void set_next_id(SessionId id) { next_id_ = id; }
     // Sessions, then cursors, entries, received ids and subscriptions; arms the timers.
     [[nodiscard]] Status load(const storage::StateStore& store, MessageStore& bodies,

@@ -84,7 +84,7 @@ class SubscriptionIndex {
     [[nodiscard]] RouteSerial last_serial() const { return last_serial_; }
     [[nodiscard]] uint64_t digest() const;
 
-    // --- start: routes first, then the subscriptions of all sessions, then finish_load() ---
+    // Start: routes first, then the subscriptions of all sessions, then finish_load().
     void set_last_serial(RouteSerial serial) { last_serial_ = serial; }
     [[nodiscard]] Status load(const storage::StateStore& store);
     [[nodiscard]] Status load_record(std::string_view key, std::string_view value);

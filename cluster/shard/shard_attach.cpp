@@ -265,7 +265,7 @@ void ShardState::Impl::on(const EndSession& body) {
     answer(AnswerCode::Applied);
 }
 
-// --- loss of a node, and time -----------------------------------------------------------------
+// Loss of a node, and time.
 
 void ShardState::Impl::on(const NodeDown& body) {
     producers_.node_down(body.incarnation, *batch_);

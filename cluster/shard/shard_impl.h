@@ -30,7 +30,7 @@ class ShardState::Impl {
   public:
     Impl(const Identity& identity, const ShardOptions& options);
 
-    // --- shard_state.cpp ---
+    // In shard_state.cpp.
     Status load(const storage::StateStore& store);
     Status apply(ClusterTime now, std::string_view command, storage::StateBatch& batch,
                  Actions& actions);
@@ -78,7 +78,7 @@ class ShardState::Impl {
         ClusterTime expires_at;
     };
 
-    // --- shard_state.cpp: answering ---
+    // In shard_state.cpp: answering.
     void answer(AnswerCode code, CommandResult result = {});
     void answer_attach(const WaitingAttach& asked, AnswerCode code, const AttachResult& result);
     [[nodiscard]] bool refuse_unless_applicable(const CommandHeader& header,
@@ -114,7 +114,7 @@ class ShardState::Impl {
     void on(const EndSession& body);
     void on(const GroupPick& body);
 
-    // --- shard_attach.cpp ---
+    // In shard_attach.cpp.
     [[nodiscard]] Session* bring_up_to_now(Session* session);
     [[nodiscard]] WaitingAttach request_of(const Attach& body, const mqtt::MessageView* will);
     void wait_for_holder(Session& session, WaitingAttach asked);
@@ -132,7 +132,7 @@ class ShardState::Impl {
     [[nodiscard]] uint32_t node_down_groups(Incarnation incarnation, uint32_t budget);
     void run_timer(const Timer& timer);
 
-    // --- shard_subscribe.cpp ---
+    // In shard_subscribe.cpp.
     [[nodiscard]] RequestedSubscription subscribe(Session& session,
                                                   const SubscriptionRequest& request);
     [[nodiscard]] RequestedSubscription subscribe_shared(Session& session,
@@ -144,7 +144,7 @@ class ShardState::Impl {
     void change_member(const Route& body);
     void group_changed(SharedGroup& group);
 
-    // --- shard_messages.cpp ---
+    // In shard_messages.cpp.
     [[nodiscard]] std::optional<mqtt::MessageView> decode(std::string_view flat) const;
     // False after answering: taken before, or refused.
     [[nodiscard]] bool take_from_outbox(const std::optional<OutboxSource>& source,
@@ -168,14 +168,14 @@ class ShardState::Impl {
     // QoS 1 entries that came by shared subscriptions go back (share 0: all of them).
     void return_shared(Session& session, uint16_t share);
 
-    // --- shard_outbox.cpp ---
+    // In shard_outbox.cpp.
     void put_outbox(const OutboxTarget& target, OutboxEntry entry);
     void return_to_group(std::string_view share_filter, OutboxEntry entry);
     void push_group(SharedGroup& group, const GroupMessage& message);
     void drop_group_messages(SharedGroup& group);
     void purge_group(SharedGroup& group);
 
-    // --- load ---
+    // Load.
     [[nodiscard]] Status load_header(const storage::StateStore& store);
     [[nodiscard]] Status load_retain_streams(const storage::StateStore& store);
     void count_after_load();

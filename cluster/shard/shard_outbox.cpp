@@ -112,7 +112,7 @@ void ShardState::Impl::on(const Retain& body) {
     answer(written ? AnswerCode::Applied : AnswerCode::LimitExceeded, result);
 }
 
-// --- shared groups ----------------------------------------------------------------------------
+// Shared groups.
 
 void ShardState::Impl::on(const EnqueueGroup& body) {
     const auto view = decode(body.message);

@@ -206,7 +206,7 @@ void ShardState::match(std::string_view topic, uint64_t publisher,
     }
 }
 
-// --- what is owed -----------------------------------------------------------------------------
+// What is owed.
 
 void ShardState::let_gos(std::vector<LetGo>& out) const {
     for (const Session* session : impl_->sessions_.ordered(SessionId(), impl_->sessions_.size())) {
@@ -297,7 +297,7 @@ Status ShardState::outbox_window(const OutboxTarget& target, OutboxNumber after,
     return status;
 }
 
-// --- topics and groups ------------------------------------------------------------------------
+// Topics and groups.
 
 Result<bool> ShardState::retained_get(std::string_view topic, ClusterTime leader_now,
                                       const std::function<void(const RetainedView&)>& visit) const {

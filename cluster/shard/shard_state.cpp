@@ -39,7 +39,7 @@ ShardState::Impl::Impl(const Identity& identity, const ShardOptions& options)
     ASSERT(identity.layout.shards > 0, "a layout without shards");
 }
 
-// --- applying ---------------------------------------------------------------------------------
+// Applying.
 
 Status ShardState::Impl::apply(ClusterTime now, std::string_view command,
                                storage::StateBatch& batch, Actions& actions) {
@@ -240,7 +240,7 @@ std::optional<ClusterTime> ShardState::Impl::next_deadline() const {
     return *timer < *retained ? timer : retained;
 }
 
-// --- start ------------------------------------------------------------------------------------
+// Start.
 
 Status ShardState::Impl::load_header(const storage::StateStore& store) {
     std::string value;
@@ -311,7 +311,7 @@ Status ShardState::Impl::load(const storage::StateStore& store) {
     return status;
 }
 
-// --- watching ---------------------------------------------------------------------------------
+// Watching.
 
 uint64_t ShardState::Impl::digest() const {
     std::string bytes;
@@ -361,7 +361,7 @@ ShardCounts ShardState::Impl::counts() const {
     return counts;
 }
 
-// --- ShardState -------------------------------------------------------------------------------
+// ShardState.
 
 ShardState::ShardState(const Identity& identity, const ShardOptions& options)
     : impl_(std::make_unique<Impl>(identity, options)) {}

@@ -193,7 +193,7 @@ class ShardState {
     ShardState(const ShardState&) = delete;
     ShardState& operator=(const ShardState&) = delete;
 
-    // --- state machine -------------------------------------------------------------------------
+    // State machine.
     // Rebuilds memory from the group's view of the store, whose keys begin with a family byte, and
     // keeps it for the reads below; apply() never reads it. Requires: nothing was applied yet; the
     // store outlives the object. Must be called before reads, also when the store is empty.
@@ -205,7 +205,7 @@ class ShardState {
     // last command of each Raft entry, before the batch is written; the same on every replica.
     void end_entry(storage::StateBatch& batch);
 
-    // --- what a leader asks --------------------------------------------------------------------
+    // What a leader asks.
     // The earliest time at which a Tick has something to do.
     [[nodiscard]] std::optional<ClusterTime> next_deadline() const;
     [[nodiscard]] ClusterTime now() const;
@@ -222,7 +222,7 @@ class ShardState {
                          ClusterTime leader_now,
                          const std::function<void(const OutboxEntryView&)>& visit) const;
 
-    // --- sessions ------------------------------------------------------------------------------
+    // Sessions.
     // Open entries from `from` on, oldest first, until a limit or visit() answers false. The first
     // entry is given whatever its size. `leader_now` hides nothing but says what has expired.
     Status read_queue(SessionId session, MessageNumber from, uint32_t max_count, uint64_t max_bytes,
@@ -238,7 +238,7 @@ class ShardState {
     void match(std::string_view topic, uint64_t publisher,
                const std::function<void(const MatchedSession&)>& visit) const;
 
-    // --- topics --------------------------------------------------------------------------------
+    // Topics.
     [[nodiscard]] const RouteTable& routes() const;
     // False when there is none or the leader's clock says it is expired.
     Result<bool> retained_get(std::string_view topic, ClusterTime leader_now,
@@ -249,7 +249,7 @@ class ShardState {
         std::string_view filter, std::string_view cursor, uint32_t steps, ClusterTime leader_now,
         const std::function<bool(const RetainedView&)>& visit) const;
 
-    // --- shared groups -------------------------------------------------------------------------
+    // Shared groups.
     struct GroupView {
         std::string_view group;
         std::vector<GroupMember> members;  // in the order of joining
@@ -264,7 +264,7 @@ class ShardState {
         std::string_view group, MessageNumber from, uint32_t max_count, ClusterTime leader_now,
         const std::function<bool(MessageNumber, const mqtt::MessageView&)>& visit) const;
 
-    // --- watching ------------------------------------------------------------------------------
+    // Watching.
     [[nodiscard]] const ShardCounters& counters() const;
     [[nodiscard]] ShardCounts counts() const;
     // Hash of the whole state but for message bodies; equal on replicas at equal indexes (R4).

@@ -1,8 +1,8 @@
 // Bytes of a log entry and of every record a shard keeps: whatever they are, the answer is a clean
 // error or a state that goes on working.
 //
-// The first byte chooses: a sequence of commands (u16 length, bytes) into one shard; or one
-// record of a family, loaded beside sound ones.
+// The first byte chooses: a sequence of commands (u16 length, bytes) into one shard; plausible
+// commands picked by the bytes; one record of any family, loaded beside sound ones; or meta.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,6 +15,7 @@
 #include "proto/base/bytes.h"
 #include "proto/mqtt/message.h"
 #include "storage/memory_stores.h"
+#include "tests/unit/shard/random_commands.h"
 
 namespace {
 
@@ -58,6 +59,14 @@ void read_everything(const ShardState& state) {
     (void)state.digest();
 }
 
+// Whatever was applied, a restart finds the same state.
+void check_restart(const ShardState& state, const storage::MemoryStateStore& store) {
+    ShardState again(identity(), options());
+    ASSERT(again.load(store).ok(), "what was written is read");
+    ASSERT(again.digest() == state.digest(), "what was written is what was meant");
+    read_everything(state);
+}
+
 void run_commands(RecordReader& in) {
     storage::MemoryStateStore store;
     ShardState state(identity(), options());
@@ -67,11 +76,20 @@ void run_commands(RecordReader& in) {
         now += in.u8();
         apply(state, store, now, in.raw(in.u16()));
     }
-    // Whatever was applied, a restart finds the same state.
-    ShardState again(identity(), options());
-    ASSERT(again.load(store).ok(), "what was written is read");
-    ASSERT(again.digest() == state.digest(), "what was written is what was meant");
-    read_everything(state);
+    check_restart(state, store);
+}
+
+void run_plausible(RecordReader& in) {
+    storage::MemoryStateStore store;
+    ShardState state(identity(), options());
+    ASSERT(state.load(store).ok(), "an empty store");
+    testing::RandomCommands commands([&in](uint64_t bound) { return in.u8() % bound; });
+    uint64_t now = 1;
+    while (!in.rest().empty()) {
+        now += in.u8() * 10;
+        apply(state, store, now, commands.next());
+    }
+    check_restart(state, store);
 }
 
 // A sound state with something of every family, made once.
@@ -152,12 +170,15 @@ void run_meta(RecordReader& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     RecordReader in({reinterpret_cast<const char*>(data), size});
-    switch (in.u8() % 3) {
+    switch (in.u8() % 4) {
         case 0:
             run_commands(in);
             break;
         case 1:
             run_record(in);
+            break;
+        case 2:
+            run_plausible(in);
             break;
         default:
             run_meta(in);

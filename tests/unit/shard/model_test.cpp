@@ -9,6 +9,7 @@
 #include "proto/mqtt/topic.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/shard/harness.h"
+#include "tests/unit/shard/random_commands.h"
 
 namespace quorate::cluster::testing {
 namespace {
@@ -354,6 +355,40 @@ TEST_CASE("Sessions and topics behave as the plain model does", "[M1][M2][R4]") 
     }
     for (uint64_t seed = 1; seed <= 30; ++seed)
         run(seed);
+}
+
+// Twin replicas and a reload agree whatever comes; the harness compares them.
+TEST_CASE("Any history leaves equal replicas and a store that loads to the same state", "[R4]") {
+    for (uint64_t seed = 1; seed <= 40; ++seed) {
+        INFO("seed " << seed);
+        ShardOptions options;
+        options.queue_messages_max = static_cast<uint32_t>(2 + seed % 5);
+        options.outbox_entries_max = seed % 7 == 0 ? 3 : 1000;
+        options.group_messages_max = 4;
+        options.step_limit = static_cast<uint32_t>(1 + seed % 4);
+        options.queue_qos0 = seed % 3 == 0;
+        options.shared_handover_on_disconnect = seed % 2 == 0;
+        options.tail_cache_bytes = seed * 100;
+        Harness harness(options, 1);
+        Random random(seed);
+        RandomCommands commands([&random](uint64_t bound) { return random.below(bound); });
+        for (int i = 0; i < 500; ++i) {
+            harness.now = ClusterTime(harness.now.value() + random.below(500));
+            harness.apply_bytes(commands.next(), i % 8 == 0);
+            if (i % 100 == 50) harness.restart();
+        }
+        // Everything that is queued can be read.
+        for (const SessionView& session : harness.state().sessions(SessionId(), 100)) {
+            uint64_t count = 0;
+            const Status status = harness.state().read_queue(
+                session.id, MessageNumber(), 1000, ~0ULL, harness.now, [&count](const auto&) {
+                    ++count;
+                    return true;
+                });
+            REQUIRE(status.ok());
+            CHECK(count == session.queued);
+        }
+    }
 }
 
 }  // namespace
