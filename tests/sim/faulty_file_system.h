@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -131,6 +132,7 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
     void wait_for_disk();
 
     mutable std::mutex mutex_;
+    std::condition_variable power_lost_;
     std::map<std::string, NodePtr> names_;                    // overlay; null: removed
     std::map<std::string, std::vector<NameChange>> changes_;  // per directory, in order
     std::vector<std::weak_ptr<Node>> nodes_;
