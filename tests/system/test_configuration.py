@@ -81,12 +81,10 @@ class CheckConfig(Files):
         self.assertIn("allow_anonymous", result.stdout)
         self.assertEqual(self.check(text + "auth: {allow_anonymous: true}\n").returncode, 0)
 
-    def test_set_and_environment_override_the_file_in_this_order(self):
+    def test_bad_values_are_refused_wherever_they_come_from(self):
         text = "mqtt: {max_qos: 1}\n"
         self.assertEqual(self.check(text, "--set", "mqtt.max_qos=9").returncode, 2)
         self.assertEqual(self.check(text, env={"QUORATE_MQTT__MAX_QOS": "9"}).returncode, 2)
-        self.assertEqual(self.check(text, "--set", "mqtt.max_qos=2",
-                                    env={"QUORATE_MQTT__MAX_QOS": "9"}).returncode, 0)
         for argument in ("mqtt.max_qoss=1", "mqtt.max_qos", "=1", "mqtt.max_qos=[1"):
             with self.subTest(argument=argument):
                 self.assertEqual(self.check(text, "--set", argument).returncode, 2)
@@ -200,11 +198,43 @@ class Starting(unittest.TestCase):
         reader.silence(0.3)
         reader.close()
 
-    def test_other_shards_than_at_bootstrap_are_refused(self):
+    def test_environment_overrides_the_file_and_set_overrides_both(self):
+        for environment, argument, expected in ((None, None, 0), ("1", None, 1), ("1", "2", None),
+                                                (None, "1", 1)):
+            broker = self.broker({"mqtt.max_qos": argument} if argument else None)
+            path = os.path.join(broker.home, "quorate.yaml")
+            with open(path, "w", encoding="ascii") as out:
+                out.write("mqtt: {max_qos: 0}\n")
+            broker.arguments = ["--config", path]
+            if environment:
+                os.environ["QUORATE_MQTT__MAX_QOS"] = environment
+            try:
+                broker.start()
+            finally:
+                os.environ.pop("QUORATE_MQTT__MAX_QOS", None)
+            client = broker.client()
+            self.assertEqual(client.connect("c").props.get("maximum_qos"), expected)
+            client.close()
+
+    def test_other_shards_than_at_bootstrap_do_not_hide_what_is_stored(self):
         broker = self.broker().start()
+        writer = broker.client()
+        writer.connect("w")
+        for n in range(20):
+            writer.publish(f"kept/{n}", b"x", qos=1, retain=True)
         broker.kill()
         broker.options["cluster.shards"] = 8
-        self.assert_start_fails(broker, 3)
+        try:
+            broker.start()
+        except StartFailed as refused:
+            self.assertEqual(refused.status, 3)
+            return
+        reader = broker.client()
+        reader.connect("r")
+        for n in range(20):
+            reader.subscribe(f"kept/{n}", qos=1)
+        self.assertEqual(len(reader.messages(20)), 20)
+        reader.close()
 
 
 @quorate_only

@@ -243,8 +243,8 @@ class AfterRefusal(BrokerCase):
                 reader = self.client()
                 reader.subscribe(topic, qos=1)
                 refused = self.raw(version)
-                level = {"level": 9} if version == 4 else {"props": encode_one("topic_alias", 1)}
-                refused.send(wire.connect(self.new_id(), version=version, **level)
+                bad = {"flags": 3} if version == 4 else {"props": encode_one("topic_alias", 1)}
+                refused.send(wire.connect(self.new_id(), version=version, **bad)
                              + wire.publish(topic, b"no", qos=1, packet_id=1, version=version))
                 refused.wait_closed()
                 reader.publish(topic, b"end", qos=1)

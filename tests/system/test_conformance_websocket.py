@@ -147,7 +147,7 @@ class Refusals(WebSocketCase):
     def test_a_frame_that_announces_too_much_is_refused_before_it_arrives(self):
         client = self.web()
         client.connect(self.new_id())
-        client.stream.stream.send(b"\x82\xff" + struct.pack(">Q", 1 << 40) + b"mask")
+        client.stream.stream.send(b"\x82\xff" + struct.pack(">Q", 1 << 40) + b"mask" + b"x")
         self.assert_failed(client, 1009)
 
     def test_a_close_frame_is_answered_and_counts_as_a_lost_connection(self):

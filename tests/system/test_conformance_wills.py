@@ -91,7 +91,7 @@ class Publishing(WillCase):
         self.assertEqual(packet.props, properties)
 
     def test_a_will_may_be_empty_and_large(self):
-        for payload in (b"", b"w" * 65535):
+        for payload in (b"", b"w" * 60000):  # CONNECT may have 64 KiB
             topic = self.topic(str(len(payload)))
             reader = self.watch(topic)
             self.client(will={"topic": topic, "payload": payload}).abort()

@@ -70,7 +70,8 @@ class BrokerCase(unittest.TestCase):
         self.names = itertools.count(1)
 
     def tearDown(self):
-        self.assertTrue(self.broker.is_running(), "the broker died:\n" + self.log_tail())
+        status = self.broker.process.poll()
+        self.assertIsNone(status, f"the broker died, status {status}:\n{self.log_tail()}")
 
     def log_tail(self):
         return "\n".join(self.broker.lines[-60:])
