@@ -40,7 +40,7 @@ class Client final : public ChannelHost {
     // Of its membership in a shared group; 0: none.
     [[nodiscard]] uint32_t shared_subscription_id(uint64_t group_hash) const;
 
-    // ---- ChannelHost ----
+    // Of ChannelHost:
     std::byte* prepare(std::size_t size) override;
     void commit(std::size_t size) override;
     std::size_t output_bytes() const override;

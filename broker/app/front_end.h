@@ -64,7 +64,7 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void set_port(std::unique_ptr<cluster::LoopPort> port);
     void add_listener(std::unique_ptr<Listener> listener);
 
-    // ---- for clients and desks ----
+    // For clients and desks:
     [[nodiscard]] LoopTime now() const { return now_; }
     // Null when the slot is empty.
     [[nodiscard]] Client* client(uint32_t slot) {
@@ -102,20 +102,20 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     }
     void stop_listening();
 
-    // ---- LoopHooks ----
+    // Of LoopHooks:
     void on_wakeup() override;
     void before_poll() override;
     void after_poll() override;
     void on_tick(std::chrono::nanoseconds now) override;
 
-    // ---- ConnectionHandler ----
+    // Of ConnectionHandler:
     void on_open(Connection& connection) override;
     std::size_t on_bytes(Connection& connection, ByteView bytes) override;
     void on_writable(Connection& connection) override;
     void on_write_stalled(Connection& connection) override;
     void on_closed(Connection& connection, EndCause cause) override;
 
-    // ---- LoopSink ----
+    // Of LoopSink:
     void on_retained(const cluster::RetainedPage& page) override;
     void on_publishes(const cluster::PublishBatch& batch) override;
     void on_taken(const cluster::TakenBatch& batch) override;

@@ -38,7 +38,7 @@ class ShardRunner final : public GroupRunnerBase {
     Status apply(const CommandEntry& entry, storage::StateBatch& batch) override;
     void applied(LogIndex index) override;
 
-    // ---- from parcels; ignored while this replica does not lead ----
+    // From parcels; ignored while this replica does not lead:
     void want(const Want& want);
     void publish_live(const mqtt::MessageView& message);
     void publish_group(const GroupPublish& publish);
