@@ -98,10 +98,10 @@ quorate is ready (pid $pid)
   log        $log
 
 Try it, in two other terminals:
-  mosquitto_sub -p $mqtt_port -t 'hello/#' -v
-  mosquitto_pub -p $mqtt_port -t hello/world -m 'first message'
+  mosquitto_sub -h 127.0.0.1 -p $mqtt_port -t 'hello/#' -v
+  mosquitto_pub -h 127.0.0.1 -p $mqtt_port -t hello/world -m 'first message'
 A session that survives a restart of the broker:
-  mosquitto_sub -p $mqtt_port -i me -c -q 2 -t 'hello/#' -v
+  mosquitto_sub -h 127.0.0.1 -p $mqtt_port -i me -c -q 2 -t 'hello/#' -v
 "
 if $detach; then
     disown "$pid"

@@ -65,8 +65,8 @@ broker_pid=$(inside ./deploy/quickstart.sh --detach | tail -n 1)
 [[ $broker_pid =~ ^[0-9]+$ ]] || { say "expected a pid, got '$broker_pid'"; exit 1; }
 
 say "publish and receive"
-inside mosquitto_pub -p "$mqtt_port" -q 1 -r -t clean/root -m "from nothing"
-received=$(inside mosquitto_sub -p "$mqtt_port" -q 1 -C 1 -W 20 -t 'clean/#')
+inside mosquitto_pub -h 127.0.0.1 -p "$mqtt_port" -q 1 -r -t clean/root -m "from nothing"
+received=$(inside mosquitto_sub -h 127.0.0.1 -p "$mqtt_port" -q 1 -C 1 -W 20 -t 'clean/#')
 [ "$received" = "from nothing" ] || { say "expected 'from nothing', got '$received'"; exit 1; }
 
 # A dead process nobody reaps is not running.
@@ -87,7 +87,7 @@ say "second run: nothing to install, the retained message is still there"
 second=$(inside ./deploy/install-deps.sh 2>&1)
 [ -z "$second" ] || { say "expected nothing to install, got '$second'"; exit 1; }
 broker_pid=$(inside ./deploy/quickstart.sh --detach | tail -n 1)
-received=$(inside mosquitto_sub -p "$mqtt_port" -q 1 -C 1 -W 20 -t 'clean/#')
+received=$(inside mosquitto_sub -h 127.0.0.1 -p "$mqtt_port" -q 1 -C 1 -W 20 -t 'clean/#')
 kill -TERM "$broker_pid"
 [ "$received" = "from nothing" ] || { say "after a restart got '$received'"; exit 1; }
 say "proven"
