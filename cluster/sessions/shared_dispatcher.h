@@ -20,7 +20,7 @@
 #include <span>
 #include <vector>
 
-#include "cluster/sessions/group_member.h"
+#include "cluster/topics/destination.h"
 #include "proto/base/bytes.h"
 #include "proto/base/environment.h"
 

@@ -16,9 +16,9 @@
 #include <string_view>
 #include <vector>
 
-#include "cluster/sessions/group_member.h"
 #include "cluster/sessions/message_store.h"
 #include "cluster/sessions/timers.h"
+#include "cluster/topics/destination.h"
 #include "proto/base/ids.h"
 #include "proto/base/result.h"
 

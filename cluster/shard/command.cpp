@@ -1,5 +1,4 @@
-// The encoding of every command, writers then readers, in one order: longer than other files because
-// a field that is written in one place and read in another is checked by reading down one page.
+// Long, because it is one table: what is written on one page is read on the next, in one order.
 #include "cluster/shard/command.h"
 
 #include "proto/base/bytes.h"

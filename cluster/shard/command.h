@@ -130,7 +130,7 @@ struct EnqueueGroup {
 enum class AckKind : uint8_t {
     Puback = 0,       // any reason code
     PubrecOk = 1,     // below 0x80
-    PubrecError = 2,  // 0x80 and above: settles the message
+    PubrecError = 2,  // 0x80 and above: settles the message; also a PUBACK that says so
     Pubcomp = 3,      // any reason code
     TooLarge = 4,     // not sent: above the client's Maximum Packet Size
     Denied = 5,       // not sent: authorization

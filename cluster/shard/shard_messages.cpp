@@ -296,7 +296,8 @@ bool ShardState::Impl::acknowledge(Session& session, const AckItem& item) {
             sessions_.mark(session, SessionTable::kCursor);
             return true;
         case AckKind::PubrecError:
-            if (!exactly_once || !open) return false;
+            // Of QoS 1 it is a PUBACK with a failure: done as well.
+            if (!open) return false;
             break;
         case AckKind::Pubcomp:
             if (!exactly_once || open) return false;

@@ -21,7 +21,6 @@
 #include <string_view>
 #include <vector>
 
-#include "cluster/sessions/group_member.h"
 #include "cluster/sessions/outbox_source.h"
 #include "cluster/shard/actions.h"
 #include "cluster/shard/command.h"

@@ -13,6 +13,7 @@
 
 #include "proto/base/bytes.h"
 #include "proto/base/ids.h"
+#include "proto/mqtt/types.h"
 
 namespace quorate::cluster {
 
@@ -44,6 +45,15 @@ struct Destination {
     void write(RecordWriter& out) const;
     // An unknown kind fails the reader.
     [[nodiscard]] static Destination read(RecordReader& in);
+};
+
+// A member of a shared group. Spec: MQTT 5 §4.8.2; rules, "Shared groups".
+struct GroupMember {
+    Destination member;  // Session (durable) or Connection (memory only)
+    mqtt::QoS qos = mqtt::QoS::AtMostOnce;
+    RouteSerial serial;  // of the member's route changes
+
+    [[nodiscard]] bool durable() const { return member.kind == DestinationKind::Session; }
 };
 
 void write_connection(RecordWriter& out, const ConnectionRef& connection);

@@ -262,7 +262,8 @@ class Run {
         const auto kind = static_cast<AckKind>(random_.below(4));
         apply(Ack{model->id, Epoch(model->epoch), {{MessageNumber(number), kind}}});
         bool ignored = true;
-        if (open && found->second.qos == 1 && kind == AckKind::Puback) {
+        const bool settles = kind == AckKind::Puback || kind == AckKind::PubrecError;
+        if (open && found->second.qos == 1 && settles) {
             model->queue.erase(found);
             ignored = false;
         } else if (open && found->second.qos == 2 && kind == AckKind::PubrecOk) {

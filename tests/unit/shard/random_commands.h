@@ -155,15 +155,8 @@ class RandomCommands {
                 return Retain{message(), {incarnation(), LoopId()}, below_(6)};
             case 15:
                 return OutboxDone{target(), {OutboxNumber(1 + below_(12))}};
-            case 16: {
-                const std::string_view name = filter();
-                const bool shared = name.starts_with("$share") != (below_(20) == 0);
-                return Route{name,
-                             shared           ? member()
-                             : below_(2) == 0 ? Destination::to_node(incarnation())
-                                              : Destination::to_shard(ShardId(1)),
-                             qos(), below_(3) == 0, RouteSerial(1 + below_(30))};
-            }
+            case 16:
+                return route();
             case 17:
                 return Made{{{filter(), below_(2) == 0 ? SessionId() : session(),
                               RouteSerial(1 + below_(30))}}};
@@ -187,6 +180,16 @@ class RandomCommands {
         }
         if (sessions_ < 1000) ++sessions_;
         return out;
+    }
+
+    [[nodiscard]] CommandBody route() {
+        const std::string_view name = filter();
+        const bool shared = name.starts_with("$share") != (below_(20) == 0);
+        return Route{name,
+                     shared           ? member()
+                     : below_(2) == 0 ? Destination::to_node(incarnation())
+                                      : Destination::to_shard(ShardId(1)),
+                     qos(), below_(3) == 0, RouteSerial(1 + below_(30))};
     }
 
     [[nodiscard]] CommandBody rare() {

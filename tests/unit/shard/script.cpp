@@ -1,3 +1,4 @@
+// Long, because it is one table: a function for each word of the script language.
 #include "tests/unit/shard/script.h"
 
 #include <cstdlib>
