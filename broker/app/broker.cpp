@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "broker/app/front_end_metrics.h"
 #include "broker/app/settings.h"
 #include "proto/base/assert.h"
 
@@ -224,6 +225,7 @@ void Broker::refresh_metrics(MetricsShard& shard) {
     shard.set<Metric::RetainedBytes>(counts.shards.retained_bytes);
     shard.set<Metric::Routes>(RouteKindLabel::Exact, counts.shards.routes);
     shard.set<Metric::RaftGroups>(RaftRoleLabel::Leader, counts.groups_leading);
+    report_shard_counters(shard, counts.counters, reported_);
     shard.set<Metric::OverloadLevel>(status_.overload.load());
     shard.set<Metric::Ready>(readiness().ready ? 1 : 0);
     shard.set<Metric::MemoryLimit>(config_.limits.memory_high_water.value);

@@ -19,6 +19,12 @@ LoopTime loop_time(std::chrono::nanoseconds time) {
     return std::chrono::duration_cast<LoopTime>(time);
 }
 
+// Has the bytes that were left unconsumed presented again, in this turn or the next.
+void present_again(Connection& connection) {
+    connection.pause_reading();
+    connection.resume_reading();
+}
+
 DisconnectReason disconnect_reason(const CloseCause& cause) {
     switch (cause.kind) {
         case CloseKind::ClientDisconnect:
@@ -141,6 +147,13 @@ PublishVerdict FrontEnd::publish(Client& client, const InboundPublish& publish) 
     if (publish.message.topic.starts_with("$SYS/")) {
         return {PublishVerdict::Kind::Done, mqtt::ReasonCode::NotAuthorized};
     }
+    if (publish.message.retain && publish.message.payload.size() > options_.retained_bytes_max) {
+        metrics_.add<Metric::Throttled>(LimitLabel::Retained);
+        return {PublishVerdict::Kind::Done, mqtt::ReasonCode::QuotaExceeded};
+    }
+    if (!take_rate(client, publish.message.payload.size())) {
+        return {PublishVerdict::Kind::Busy, {}};
+    }
     InboundPublish stamped = publish;
     stamped.message.publisher = client.publisher();
     const bool outbox = publish.message.qos == mqtt::QoS::ExactlyOnce && client.durable_;
@@ -152,6 +165,32 @@ PublishVerdict FrontEnd::publish(Client& client, const InboundPublish& publish) 
         metrics_.add<Metric::Throttled>(LimitLabel::PublishCredit);
     }
     return verdict;
+}
+
+bool FrontEnd::take_rate(Client& client, std::size_t bytes) {
+    if (options_.publish_rate == 0 && options_.publish_bytes_rate == 0) return true;
+    // A second's worth may come at once.
+    const LoopTime burst = now_ + LoopTime(1000);
+    if (client.rate_at_ > burst || client.bytes_at_ > burst) {
+        if (!client.busy_) {
+            client.busy_ = true;
+            over_rate_.push_back({client.slot(), client.generation()});
+            metrics_.add<Metric::Throttled>(client.rate_at_ > burst ? LimitLabel::PublishRate
+                                                                    : LimitLabel::PublishBytes);
+        }
+        return false;
+    }
+    if (options_.publish_rate != 0) {
+        client.rate_spent_ += 1000;
+        const uint64_t whole = client.rate_spent_ / options_.publish_rate;
+        client.rate_spent_ %= options_.publish_rate;
+        client.rate_at_ = std::max(client.rate_at_, now_) + LoopTime(whole);
+    }
+    if (options_.publish_bytes_rate != 0) {
+        client.bytes_at_ =
+            std::max(client.bytes_at_, now_) + LoopTime(bytes * 1000 / options_.publish_bytes_rate);
+    }
+    return true;
 }
 
 void FrontEnd::on_open(Connection& connection) {
@@ -196,6 +235,8 @@ void FrontEnd::after_event(Client& client) {
             connection->pause_reading();
         } else if (wants && connection->reading_paused()) {
             connection->resume_reading();
+        } else if (wants && client.channel().ready_for_bytes()) {
+            present_again(*connection);
         }
     }
     forget_if_over(client);
@@ -267,7 +308,6 @@ void FrontEnd::detached(Client& client) {
 
 void FrontEnd::watch_deadline(Client& client) {
     if (const auto deadline = client.channel().deadline()) {
-        client.wheel_at_ = *deadline;
         wheel_.put({client.slot(), client.generation()}, *deadline);
     }
 }
@@ -421,6 +461,7 @@ void FrontEnd::on_tick(std::chrono::nanoseconds now) {
         watch_deadline(*found);
         after_event(*found);
     });
+    if (!over_rate_.empty()) resume_busy(over_rate_);
     if (now_ - last_sweep_ < LoopTime(1000)) return;
     last_sweep_ = now_;
     publishes_->sweep(now_, options_.publish_timeout);
@@ -458,18 +499,20 @@ void FrontEnd::on_retained(const cluster::RetainedPage& page) {
 
 void FrontEnd::on_credit() {
     sessions_->on_credit();
-    std::vector<Waiting> busy;
-    busy.swap(busy_);
-    for (const Waiting& waiting : busy) {
+    resume_busy(busy_);
+}
+
+void FrontEnd::resume_busy(std::vector<Waiting>& list) {
+    std::vector<Waiting> resumed;
+    resumed.swap(list);
+    for (const Waiting& waiting : resumed) {
         Client* found = client(waiting.slot);
         if (found == nullptr || found->generation() != waiting.generation) continue;
         found->busy_ = false;
         found->channel().resume(now_);
         if (Connection* connection = found->connection();
             connection != nullptr && !connection->closing()) {
-            // Presents what was left unread, whether or not the channel had asked to pause.
-            connection->pause_reading();
-            connection->resume_reading();
+            present_again(*connection);
         }
         after_event(*found);
     }

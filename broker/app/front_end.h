@@ -52,6 +52,9 @@ struct FrontEndOptions {
     LoopTime publish_timeout{10'000};
     LoopTime attach_timeout{15'000};
     uint64_t unauthenticated_max = 4096;
+    uint64_t retained_bytes_max = 1 << 20;  // of one retained message's payload
+    uint32_t publish_rate = 0;              // messages a second of one client; 0: no limit
+    uint64_t publish_bytes_rate = 0;        // payload bytes a second of one client; 0: no limit
 };
 
 class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluster::LoopSink {
@@ -132,10 +135,18 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
         uint64_t ticket = 0;
     };
 
+    struct Waiting {
+        uint32_t slot = 0;
+        uint32_t generation = 0;
+    };
+
     void end_turn();
     void watch_deadline(Client& client);
     void forget_if_over(Client& client);
     void update_metrics();
+    // False when the client has to wait for its rate; it is resumed by a tick.
+    [[nodiscard]] bool take_rate(Client& client, std::size_t bytes);
+    void resume_busy(std::vector<Waiting>& waiting);
     void log_end(Client& client, const CloseCause& cause);
 
     EventLoop& loop_;
@@ -158,11 +169,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     std::atomic<std::size_t> client_count_{0};
     std::vector<std::unique_ptr<Client>> over_;  // freed at the end of the turn
 
-    struct Waiting {
-        uint32_t slot = 0;
-        uint32_t generation = 0;
-    };
-    std::vector<Waiting> busy_;  // for credit
+    std::vector<Waiting> busy_;       // for credit
+    std::vector<Waiting> over_rate_;  // for their rate
     TimeWheel wheel_;
     std::unordered_map<uint64_t, SharedTicket> shared_;
     uint64_t next_shared_ = 1;

@@ -76,6 +76,25 @@ void report_channel_counters(MetricsShard& metrics, const ChannelCounters& now,
     reported = now;
 }
 
+void report_shard_counters(MetricsShard& metrics, const cluster::ShardCounters& now,
+                           cluster::ShardCounters& reported) {
+    const auto dropped = [&](DropReason reason, uint64_t count, uint64_t before) {
+        metrics.add<Metric::PublishDropped>(reason, count - before);
+    };
+    dropped(DropReason::QueueMessages, now.queue_full, reported.queue_full);
+    dropped(DropReason::Expired, now.expired, reported.expired);
+    dropped(DropReason::Qos0Queue, now.offline_qos0, reported.offline_qos0);
+    dropped(DropReason::TooLarge, now.too_large, reported.too_large);
+    dropped(DropReason::Denied, now.denied, reported.denied);
+    dropped(DropReason::SessionEnded, now.session_ended, reported.session_ended);
+    dropped(DropReason::OutboxFull, now.wills_dropped, reported.wills_dropped);
+    dropped(DropReason::Refused, now.group_full, reported.group_full);
+    metrics.add<Metric::SessionsCreated>(now.sessions_created - reported.sessions_created);
+    metrics.add<Metric::SessionsExpired>(now.sessions_expired - reported.sessions_expired);
+    metrics.add<Metric::WillsPublished>(now.wills_published - reported.wills_published);
+    reported = now;
+}
+
 void count_protocol_error(MetricsShard& metrics, const CloseCause& cause) {
     switch (cause.kind) {
         case CloseKind::FirstPacketNotConnect:

@@ -7,6 +7,7 @@
 #include "broker/mqtt/host.h"
 #include "broker/mqtt/limits.h"
 #include "broker/net/connection.h"
+#include "cluster/shard/shard_state.h"
 #include "proto/base/metrics.h"
 #include "proto/mqtt/types.h"
 
@@ -18,6 +19,9 @@ namespace quorate::broker {
 // Adds what `now` has more than `reported`, which becomes equal.
 void report_channel_counters(MetricsShard& metrics, const ChannelCounters& now,
                              ChannelCounters& reported);
+// The same for what the state machines of all shards counted.
+void report_shard_counters(MetricsShard& metrics, const cluster::ShardCounters& now,
+                           cluster::ShardCounters& reported);
 // Ends that are the protocol's business.
 void count_protocol_error(MetricsShard& metrics, const CloseCause& cause);
 // Ends that are the transport's.

@@ -16,14 +16,14 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(const ListenerOptions& list
                                                      MetricsShard& metrics, const Clock& clock) {
     auto group = ListenerGroup::open(listen, 1);
     if (!group.ok()) return group.error();
-    std::unique_ptr<HttpServer> server(
-        new HttpServer(std::move(group).value(), std::move(endpoint), metrics, clock));
+    auto server = std::make_unique<HttpServer>(Passkey{}, std::move(group).value(),
+                                               std::move(endpoint), metrics, clock);
     if (Status status = server->listener_.start(); !status.ok()) return status.error();
     server->thread_ = std::thread([&server = *server] { server.loop_.run(); });
     return server;
 }
 
-HttpServer::HttpServer(std::unique_ptr<ListenerGroup> group, HttpEndpointOptions endpoint,
+HttpServer::HttpServer(Passkey, std::unique_ptr<ListenerGroup> group, HttpEndpointOptions endpoint,
                        MetricsShard& metrics, const Clock& clock)
     : group_(std::move(group)),
       loop_(kHttpLoop, clock),

@@ -21,7 +21,11 @@
 namespace quorate::broker {
 
 class HttpServer final : private ConnectionHandler, private LoopHooks {
+    struct Passkey {};  // only open() makes one
+
   public:
+    HttpServer(Passkey, std::unique_ptr<ListenerGroup> group, HttpEndpointOptions endpoint,
+               MetricsShard& metrics, const Clock& clock);
     [[nodiscard]] static Result<std::unique_ptr<HttpServer>> open(const ListenerOptions& listen,
                                                                   HttpEndpointOptions endpoint,
                                                                   MetricsShard& metrics,
@@ -35,9 +39,6 @@ class HttpServer final : private ConnectionHandler, private LoopHooks {
 
   private:
     static constexpr std::chrono::seconds kIdle{60};
-
-    HttpServer(std::unique_ptr<ListenerGroup> group, HttpEndpointOptions endpoint,
-               MetricsShard& metrics, const Clock& clock);
 
     void on_open(Connection& connection) override;
     std::size_t on_bytes(Connection& connection, ByteView bytes) override;

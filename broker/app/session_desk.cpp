@@ -102,7 +102,11 @@ void SessionDesk::attached(Client& client, const cluster::Answer& answer) {
                              ? mqtt::ReasonCode::QuotaExceeded
                              : mqtt::ReasonCode::ServerUnavailable;
     } else if (mqtt::is_failure(result->code)) {
-        outcome.reason = result->code;
+        // CONNACK has no 0x8E (MQTT 5 §3.2.2.2): whoever was overtaken while it waited may try
+        // again.
+        outcome.reason = result->code == mqtt::ReasonCode::SessionTakenOver
+                             ? mqtt::ReasonCode::ServerBusy
+                             : result->code;
     } else {
         client.attached_ = true;
         client.durable_ = result->durable;

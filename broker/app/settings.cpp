@@ -99,6 +99,10 @@ FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
     options.subscriptions.shared_max = mqtt.max_shared_groups;
     options.subscriptions.scans_max = std::max<uint32_t>(1, mqtt.retained_scans / loops);
     options.allow_anonymous = config.allow_anonymous();
+    options.retained_bytes_max = config.mqtt.retained_max_bytes.value;
+    options.publish_rate =
+        config.limits.publish_rate.off() ? 0 : per_second(config.limits.publish_rate);
+    options.publish_bytes_rate = config.limits.publish_bytes.per_second;
     options.publish_timeout = mqtt.publish_timeout;
     options.unauthenticated_max = config.limits.max_unauthenticated;
     return options;
@@ -132,7 +136,8 @@ cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops) {
     }
     shard.subscriptions_max = config.mqtt.max_subscriptions;
     shard.outbox_entries_max = config.mqtt.max_outbox_messages;
-    shard.retained_max = std::max<uint64_t>(1, config.mqtt.retained_max / config.cluster.shards);
+    shard.retained_max = config.mqtt.retained_max;
+    options.retained_max = config.mqtt.retained_max;
     shard.shared_handover_on_disconnect = config.shared.handover == SharedHandover::Disconnect;
     options.shared_strategy = strategy(config.shared.strategy);
     options.seed = system_seed();

@@ -119,6 +119,7 @@ class Cluster::Impl {
     std::vector<std::unique_ptr<ShardRunner>> shards;
     Incarnation incarnation;
     bool running = false;
+    std::atomic<int64_t> retained{0};  // topics with a retained message, over all shards
 
     mutable std::mutex mutex;
     std::vector<Report> reports;  // by worker; guarded by mutex
@@ -141,11 +142,12 @@ Status Cluster::Impl::open() {
             return Error{ErrorCode::Corrupt, "the cluster id of the data directory is damaged"};
         if (stored->shards != options.layout.shards ||
             stored->topic_hash_levels != options.layout.topic_hash_levels) {
-            log.warn(
-                "the number of shards is fixed since the data directory was made",
-                {{"shards", stored->shards}, {"topic_hash_levels", stored->topic_hash_levels}});
+            return Error{ErrorCode::Corrupt,
+                         fmt::format("the data directory was made with cluster.shards {} and "
+                                     "cluster.topic_hash_levels {}, which cannot change; start "
+                                     "with these values or with an empty directory",
+                                     stored->shards, stored->topic_hash_levels)};
         }
-        options.layout = *stored;
     }
     const auto workers = static_cast<uint16_t>(host->workers());
     exchange = std::make_unique<Exchange>(options.loops, workers);
@@ -157,7 +159,8 @@ Status Cluster::Impl::open() {
     reports.resize(workers);
     for (uint16_t w = 0; w < workers; ++w) {
         routers.push_back(std::make_unique<WorkerRouter>(
-            WorkerRouter::Context{*exchange, *directory, options.layout, WorkerId(w), workers}));
+            WorkerRouter::Context{*exchange, *directory, options.layout, WorkerId(w), workers,
+                                  &retained, options.retained_max}));
     }
     const auto router_of = [&](GroupId group) -> WorkerRouter& {
         return *routers[group.value() % workers];

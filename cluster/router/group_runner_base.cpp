@@ -6,12 +6,37 @@
 
 namespace quorate::cluster {
 
+namespace {
+
+// Leaves no more state behind than there was.
+bool frees(const CommandBody& body) {
+    return std::holds_alternative<Ack>(body) || std::holds_alternative<Detached>(body) ||
+           std::holds_alternative<Unsubscribe>(body) || std::holds_alternative<Release>(body) ||
+           std::holds_alternative<OutboxDone>(body) || std::holds_alternative<Made>(body) ||
+           std::holds_alternative<NodeDown>(body) || std::holds_alternative<Tick>(body) ||
+           std::holds_alternative<Void>(body) || std::holds_alternative<EndSession>(body);
+}
+
+}  // namespace
+
 void GroupRunnerBase::propose(std::string_view command) {
-    if (refused_.empty() && group_ != nullptr && group_->propose(command).ok()) {
+    if (refused_.empty() && try_propose(command)) {
         proposed_ = true;
         return;
     }
     refused_.emplace_back(command);
+}
+
+bool GroupRunnerBase::try_propose(std::string_view command) {
+    if (group_ == nullptr) return false;
+    const Status status = group_->propose(command);
+    if (status.ok()) return true;
+    // On a disk that is nearly full only what frees space passes. Asked late: the hot path does not
+    // look at what it proposes.
+    if (status.error().code != ErrorCode::LimitExceeded) return false;
+    const auto decoded = decode_command(command);
+    if (!decoded.ok() || !frees(decoded->body)) return false;
+    return group_->propose(command, Growth::Frees).ok();
 }
 
 void GroupRunnerBase::propose_own(const CommandBody& body) {
@@ -26,7 +51,7 @@ void GroupRunnerBase::propose_own(const CommandBody& body) {
 bool GroupRunnerBase::end_turn() {
     proposed_ = false;
     if (leading()) work();
-    while (!refused_.empty() && group_ != nullptr && group_->propose(refused_.front()).ok()) {
+    while (!refused_.empty() && try_propose(refused_.front())) {
         refused_.pop_front();
         proposed_ = true;
     }

@@ -66,6 +66,8 @@ class GroupRunnerBase : public StateMachine {
     Group* group_ = nullptr;
 
   private:
+    [[nodiscard]] bool try_propose(std::string_view command);
+
     bool led_ = false;
     bool started_ = false;
     Term term_;

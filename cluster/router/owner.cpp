@@ -62,6 +62,11 @@ void Owner::start(const Waiting& item, const mqtt::MessageView& message) {
         distribute(token, message);
         return;
     }
+    if (!message.payload.empty() && !host_.may_retain(message.topic)) {
+        operation.awaited = 1;
+        arrived(token, 0, mqtt::ReasonCode::QuotaExceeded);
+        return;
+    }
     operation.retaining = true;
     operation.message = item.message.empty() ? flatten(message) : item.message;
     held_.try_emplace(std::string(message.topic));

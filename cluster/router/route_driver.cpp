@@ -25,9 +25,7 @@ void RouteDriver::drive(const ShardState& state) {
         for (const WantedRoute& route : wanted) {
             const uint32_t token = next_token_++;
             const RouteSerial serial = route.route.serial;
-            // A member's route is known in its own shard by the whole filter, in the group's by
-            // the group: Made names it as it was wanted.
-            sent_[token] = {{std::string(route.route.filter), route.member}, serial};
+            sent_[token] = {{std::string(route.made_filter), route.member}, serial};
             const GroupId target =
                 route.at == WantedRoute::At::Wildcards ? kWildcardsGroup : group_of(route.shard);
             const uint64_t rest = (static_cast<uint64_t>(shard_.value()) << 32) | token;

@@ -128,9 +128,16 @@ void ShardRunner::applied(LogIndex) {
         }
         schedule();
     }
+    if (actions_.retained_changed) count_retained();
     actions_.clear();
     waiting_.clear();
     changed_filters_.clear();
+}
+
+void ShardRunner::count_retained() {
+    const uint64_t now = state_->counts().retained;
+    router_.retained_changed(static_cast<int64_t>(now) - static_cast<int64_t>(retained_count_));
+    retained_count_ = now;
 }
 
 void ShardRunner::send_answers() {
@@ -161,6 +168,7 @@ void ShardRunner::send_answers() {
 }
 
 void ShardRunner::begin_leading() {
+    count_retained();
     routes_.start(term());
     routes_dirty_ = true;
     outbox_dirty_ = true;
@@ -269,6 +277,11 @@ bool ShardRunner::retained(const RetainedQuery& query, uint32_t room, RetainedPa
     if (!next->has_value()) return true;
     page.next = RetainedCursor{shard_, **next};
     return false;
+}
+
+bool ShardRunner::has_retained(std::string_view topic) const {
+    const auto found = state_->retained_get(topic, group_->time(), [](const RetainedView&) {});
+    return found.ok() && *found;
 }
 
 void ShardRunner::route_answered(uint32_t token) {

@@ -45,6 +45,7 @@ class ShardRunner final : public GroupRunnerBase {
     void shared_ack(const SharedAck& ack);
     // Adds a page of at most `room` messages; false when this shard has more (see `page.next`).
     bool retained(const RetainedQuery& query, uint32_t room, RetainedPage& page);
+    [[nodiscard]] bool has_retained(std::string_view topic) const;
     void route_answered(uint32_t token);
     void hand_over_answered(uint32_t token);
     void hand_over_done(const HandOverDone& done);
@@ -66,6 +67,7 @@ class ShardRunner final : public GroupRunnerBase {
     void work() override;
     void note_route_changes(std::string_view command, std::size_t first);
     void note_waiting_answers(std::string_view command, std::size_t first);
+    void count_retained();
     void send_answers();
     void drive_outbox();
     void take_entry(const OutboxTarget& target, const OutboxEntryView& entry);
@@ -91,6 +93,7 @@ class ShardRunner final : public GroupRunnerBase {
     uint32_t next_hand_over_ = 0;
     std::map<uint32_t, SessionHandOver> session_hand_overs_;
     std::vector<SessionFeed::Expired> expired_;
+    uint64_t retained_count_ = 0;  // as last told to the router
     bool outbox_dirty_ = false;
     bool routes_dirty_ = false;
     std::optional<ClusterTime> timer_at_;

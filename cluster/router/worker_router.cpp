@@ -159,6 +159,14 @@ bool WorkerRouter::match(std::string_view topic, Destinations& out) {
     return reader_.pin().match(topic, out);
 }
 
+bool WorkerRouter::may_retain(std::string_view topic) {
+    if (context_.retained == nullptr) return true;
+    const int64_t now = context_.retained->load(std::memory_order_relaxed);
+    if (now < 0 || static_cast<uint64_t>(now) < context_.retained_max) return true;
+    // Full: only replacing is allowed.
+    return shard_runner(shard_of_topic(topic, context_.layout))->has_retained(topic);
+}
+
 void WorkerRouter::enqueue(ShardId shard, uint64_t token, const Enqueue& body) {
     const GroupId group = group_of(shard);
     CommandParcel& out = outbound_.worker(worker_of(group)).commands;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -41,6 +42,8 @@ class WorkerRouter final : private OwnerHost {
         ShardLayout layout;
         WorkerId worker;
         uint32_t workers = 1;
+        std::atomic<int64_t>* retained = nullptr;  // over all shards; outlives the router
+        uint64_t retained_max = UINT64_MAX;
     };
     explicit WorkerRouter(const Context& context);
 
@@ -72,6 +75,11 @@ class WorkerRouter final : private OwnerHost {
     void answer_taken(PortId asker, const TakenBatch::Taken& taken) { answer(asker, taken); }
     void answer_hand_over(const HandOverDone& done) { answer(done); }
 
+    // This worker's shards have so many more (or fewer) retained messages than before.
+    void retained_changed(int64_t difference) {
+        if (context_.retained != nullptr) context_.retained->fetch_add(difference);
+    }
+
     [[nodiscard]] Outbound& outbound() { return outbound_; }
     [[nodiscard]] Directory& directory() { return context_.directory; }
     [[nodiscard]] Exchange& exchange() { return context_.exchange; }
@@ -85,6 +93,7 @@ class WorkerRouter final : private OwnerHost {
 
   private:
     bool match(std::string_view topic, Destinations& out) override;
+    bool may_retain(std::string_view topic) override;
     void enqueue(ShardId shard, uint64_t token, const Enqueue& body) override;
     void retain(ShardId shard, uint64_t token, const Retain& body) override;
     void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
