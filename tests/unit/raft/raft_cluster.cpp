@@ -138,6 +138,7 @@ void RaftCluster::deliver(const Message& message) {
 void RaftCluster::take(Replica& replica) {
     std::vector<Message> out;
     replica.take(out);
+    check_promises(replica, out);
     post(out);
     check(replica);
 }

@@ -120,6 +120,31 @@ TEST_CASE("an entry of an earlier term is not committed by counting copies [Raft
     CHECK(cluster.violation().empty());
 }
 
+TEST_CASE("copies of an old entry alone never commit it [Raft 3.6.2, figure 3.7]") {
+    RaftCluster cluster(3, 1);
+    Replica& one = cluster.replica(1);
+    std::vector<Message> out;
+    const auto step = [&](const Message& message) {
+        one.node().step(message);
+        one.take(out);
+        while (one.has_write())
+            one.write_one(out);
+        one.take(out);
+    };
+    step(append(2, 1, id(0, 0), {entry(1, 1), entry(2, 1)}));
+    one.restart(1);
+    one.node().campaign();
+    step(Message{ReplicaId(2), ReplicaId(1), Term(2), RequestVoteReply{true, true}});
+    step(Message{ReplicaId(2), ReplicaId(1), Term(2), RequestVoteReply{false, true}});
+    REQUIRE(one.node().role() == Role::Leader);
+    REQUIRE(one.node().term_start() == LogIndex(3));
+    // A majority holds entry 2, of term 1: another leader could still replace it.
+    step(Message{ReplicaId(2), ReplicaId(1), Term(2), AppendEntriesReply{true, LogIndex(2), {}}});
+    CHECK(one.node().log().committed() == LogIndex(0));
+    step(Message{ReplicaId(2), ReplicaId(1), Term(2), AppendEntriesReply{true, LogIndex(3), {}}});
+    CHECK(one.node().log().committed() == LogIndex(3));
+}
+
 TEST_CASE("a follower that missed everything catches up in bounded messages") {
     RaftCluster cluster(3, 6);
     const Replica& leader = cluster.elect();
