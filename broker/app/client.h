@@ -97,6 +97,7 @@ class Client final : public ChannelHost {
     bool want_staged_ : 1 = false;
     bool busy_ : 1 = false;    // waits for credit
     bool closed_ : 1 = false;  // the channel asked for the end
+    bool close_when_detached_ : 1 = false;
     bool counted_unauthenticated_ : 1 = false;
     bool counted_connected_ : 1 = false;
     mqtt::ProtocolVersion counted_version_ = mqtt::ProtocolVersion::V311;

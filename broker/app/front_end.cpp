@@ -245,6 +245,14 @@ void FrontEnd::after_event(Client& client) {
 void FrontEnd::close(Client& client, const CloseCause& cause) {
     client.closed_ = true;
     log_end(client, cause);
+    // A client that said good-bye may rely on it once the connection is closed: not before its
+    // session's shard has committed it (G6).
+    const bool good_bye = cause.kind == CloseKind::ClientDisconnect ||
+                          cause.kind == CloseKind::ClientDisconnectWithWill;
+    if (good_bye && client.attached_) {
+        client.close_when_detached_ = true;
+        return;
+    }
     if (Connection* connection = client.connection()) connection->close_after_flush();
 }
 
@@ -303,6 +311,8 @@ void FrontEnd::refuse_attach(Client& client, mqtt::ReasonCode reason) {
 }
 
 void FrontEnd::detached(Client& client) {
+    Connection* connection = client.connection();
+    if (client.close_when_detached_ && connection != nullptr) connection->close_after_flush();
     forget_if_over(client);
 }
 
@@ -380,12 +390,19 @@ void FrontEnd::on_shared(const cluster::SharedDelivery& delivery) {
     const bool there = found != nullptr && found->generation() == delivery.connection.generation &&
                        found->channel().state() == Channel::State::Connected;
     if (!there) {
-        port_->shared_ack({delivery.shard, delivery.ticket, cluster::SharedAck::Kind::Unsent});
+        port_->shared_ack({delivery.shard, delivery.ticket, cluster::SharedAck::Kind::Unsent, {}});
         return;
     }
     const auto message = mqtt::decode_message(delivery.message.text());
     ASSERT(message.has_value(), "a message of this process is well formed");
     const bool answered = delivery.qos != mqtt::QoS::AtMostOnce;
+    if (answered && !found->durable_ &&
+        (found->channel().credit() == 0 || found->channel().queued_messages() > 0)) {
+        // Its window is full: another member shall have it.
+        port_->shared_ack({delivery.shard, delivery.ticket, cluster::SharedAck::Kind::NoRoom, {}});
+        no_room_.push_back({{found->slot(), found->generation()}, delivery.shard});
+        return;
+    }
     if (answered) shared_[ticket] = {delivery.shard, delivery.ticket};
     Offer offer;
     offer.message = &*message;
@@ -403,8 +420,8 @@ void FrontEnd::shared_settled(uint64_t ticket, AckKind kind) {
     if (kind == AckKind::Pubrec) return;
     const auto found = shared_.find(ticket);
     if (found == shared_.end()) return;
-    cluster::SharedAck ack{found->second.shard, found->second.ticket,
-                           cluster::SharedAck::Kind::Settled};
+    cluster::SharedAck ack{
+        found->second.shard, found->second.ticket, cluster::SharedAck::Kind::Settled, {}};
     if (kind == AckKind::Unsent) ack.kind = cluster::SharedAck::Kind::Unsent;
     if (kind == AckKind::UnackedQos1) ack.kind = cluster::SharedAck::Kind::UnackedQos1;
     if (kind == AckKind::UnackedQos2) ack.kind = cluster::SharedAck::Kind::UnackedQos2;
@@ -462,6 +479,7 @@ void FrontEnd::on_tick(std::chrono::nanoseconds now) {
         after_event(*found);
     });
     if (!over_rate_.empty()) resume_busy(over_rate_);
+    tell_room();
     if (now_ - last_sweep_ < LoopTime(1000)) return;
     last_sweep_ = now_;
     publishes_->sweep(now_, options_.publish_timeout);
@@ -495,6 +513,16 @@ void FrontEnd::on_shown(uint64_t token) {
 
 void FrontEnd::on_retained(const cluster::RetainedPage& page) {
     subscriptions_->on_retained(page);
+}
+
+void FrontEnd::tell_room() {
+    std::erase_if(no_room_, [this](const NoRoom& entry) {
+        Client* found = client(entry.who.slot);
+        if (found == nullptr || found->generation() != entry.who.generation) return true;
+        if (found->channel().credit() == 0 || found->channel().queued_messages() > 0) return false;
+        port_->shared_ack({entry.shard, 0, cluster::SharedAck::Kind::Room, found->ref()});
+        return true;
+    });
 }
 
 void FrontEnd::on_credit() {

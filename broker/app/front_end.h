@@ -140,6 +140,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
         uint32_t generation = 0;
     };
 
+    // Tells groups whose member had no room that it has some again.
+    void tell_room();
     void end_turn();
     void watch_deadline(Client& client);
     void forget_if_over(Client& client);
@@ -172,6 +174,11 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     std::vector<Waiting> busy_;       // for credit
     std::vector<Waiting> over_rate_;  // for their rate
     TimeWheel wheel_;
+    struct NoRoom {
+        Waiting who;
+        ShardId shard;
+    };
+    std::vector<NoRoom> no_room_;
     std::unordered_map<uint64_t, SharedTicket> shared_;
     uint64_t next_shared_ = 1;
     uint64_t reported_unmatched_ = 0;

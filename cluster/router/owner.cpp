@@ -52,7 +52,7 @@ void Owner::accept(Waiting&& item, const mqtt::MessageView& message) {
     ++held_count_;
 }
 
-void Owner::start(const Waiting& item, const mqtt::MessageView& message) {
+bool Owner::start(const Waiting& item, const mqtt::MessageView& message) {
     const uint64_t token = open(item.asker);
     Operation& operation = *find(token);
     operation.skip_loops = item.skip_loops;
@@ -60,12 +60,12 @@ void Owner::start(const Waiting& item, const mqtt::MessageView& message) {
     if (item.from_outbox) operation.source = item.source;
     if (!message.retain) {
         distribute(token, message);
-        return;
+        return false;
     }
     if (!message.payload.empty() && !host_.may_retain(message.topic)) {
         operation.awaited = 1;
         arrived(token, 0, mqtt::ReasonCode::QuotaExceeded);
-        return;
+        return false;
     }
     operation.retaining = true;
     operation.message = item.message.empty() ? flatten(message) : item.message;
@@ -73,6 +73,7 @@ void Owner::start(const Waiting& item, const mqtt::MessageView& message) {
     Retain command;
     command.message = operation.message.text();
     host_.retain(shard_of_topic(message.topic, layout_), token, command);
+    return true;
 }
 
 void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
@@ -182,8 +183,7 @@ void Owner::release_topic(std::string_view topic) {
         held->second.pop_front();
         --held_count_;
         const mqtt::MessageView message = unflatten(item.message);
-        start(item, message);
-        if (message.retain) return;  // it holds the topic again
+        if (start(item, message)) return;  // it holds the topic again
     }
     held_.erase(held);
 }

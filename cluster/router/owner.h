@@ -96,7 +96,8 @@ class Owner {
     };
 
     void accept(Waiting&& item, const mqtt::MessageView& message);
-    void start(const Waiting& item, const mqtt::MessageView& message);
+    // True when it holds its topic from now on.
+    bool start(const Waiting& item, const mqtt::MessageView& message);
     void distribute(uint64_t token, const mqtt::MessageView& message);
     void arrived(uint64_t token, uint32_t receivers, mqtt::ReasonCode code);
     void finish(Operation& operation);

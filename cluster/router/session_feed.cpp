@@ -56,6 +56,8 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
         if (!session || session->epoch > feed.epoch) feeds_.erase(id);
         return;
     }
+    // Numbers that are settled or dropped are passed over; they take nothing from the credit.
+    feed.next = std::max(feed.next, session->first_unacked);
     const uint64_t window_end = session->first_unacked.value() + session->receive_maximum;
     const uint64_t end = std::min(window_end, feed.next.value() + feed.credit);
     DeliveryBatch& batch = router_.outbound().loop(session->connection->loop).deliveries;

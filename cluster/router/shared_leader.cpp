@@ -29,6 +29,7 @@ void SharedLeader::clear() {
     flights_.clear();
     asked_.clear();
     touched_.clear();
+    no_room_.clear();
     groups_.clear();
 }
 
@@ -79,6 +80,7 @@ void SharedLeader::publish(const GroupPublish& publish, const ShardState& state)
 void SharedLeader::commit(const GroupPublish& publish) {
     const uint32_t token = next_asked_++;
     Asked& asked = asked_[token];
+    asked.publish = publish;
     asked.from = publish.from;
     asked.ticket = publish.ticket;
     if (publish.to_outbox) {
@@ -100,6 +102,11 @@ void SharedLeader::on_command(uint32_t token, const Answer& answer) {
     const Asked asked = std::move(found->second);
     asked_.erase(found);
     const auto* result = std::get_if<EnqueueGroupResult>(&answer.result);
+    if (result != nullptr && !result->queued && !result->repeat) {
+        // The last durable member left meanwhile: the others get it without a commit.
+        forward(group(asked.publish.group.group), asked.publish);
+        return;
+    }
     if (asked.done) {
         router_.answer_hand_over(*asked.done);
         return;
@@ -144,8 +151,8 @@ bool SharedLeader::dispatch(Group& group, const SharedBytes& flat) {
     const auto member = group.dispatcher.pick({message.publisher, hash64(message.topic)});
     if (!member) return false;
     if (member->member.kind != DestinationKind::Connection) {
-        // QoS 0 for a durable member: live, if it is connected.
         group.dispatcher.unpick(member->member);
+        send_live(group, *member, flat);
         return true;
     }
     const uint64_t ticket = next_flight_++;
@@ -163,6 +170,26 @@ bool SharedLeader::dispatch(Group& group, const SharedBytes& flat) {
     }
     router_.outbound().loop(delivery.connection.loop).shared.push_back(std::move(delivery));
     return true;
+}
+
+void SharedLeader::send_live(const Group& group, const GroupMember& member,
+                             const SharedBytes& flat) {
+    const std::string filter = "$share/" + group.name;
+    Enqueue body;
+    body.message = flat.text();
+    body.only = Restriction{{member.member.session}, filter, false};
+    router_.submit(group_of(member.member.shard), LaneClass::Publish,
+                   lane_token(LaneUser::Unwatched, 0), std::nullopt, body);
+}
+
+void SharedLeader::room(const ConnectionRef& connection) {
+    const auto found = no_room_.find(connection);
+    if (found == no_room_.end()) return;
+    for (const std::string& name : found->second) {
+        group(name).dispatcher.unpick(Destination::to_connection(connection));
+        touched_.insert(name);
+    }
+    no_room_.erase(found);
 }
 
 void SharedLeader::send_picked(const OutboxTarget& target, const OutboxEntryView& entry,
@@ -185,13 +212,23 @@ void SharedLeader::send_picked(const OutboxTarget& target, const OutboxEntryView
 }
 
 void SharedLeader::ack(const SharedAck& ack) {
+    if (ack.kind == SharedAck::Kind::Room) {
+        room(ack.connection);
+        return;
+    }
     const auto found = flights_.find(ack.ticket);
     if (found == flights_.end()) return;
     const Flight flight = std::move(found->second);
     flights_.erase(found);
-    flight.group->dispatcher.unpick(flight.member);
+    const bool no_room = ack.kind == SharedAck::Kind::NoRoom;
+    if (no_room) {
+        no_room_[flight.member.connection].push_back(flight.group->name);
+    } else {
+        flight.group->dispatcher.unpick(flight.member);
+        room(flight.member.connection);
+    }
     const bool again =
-        ack.kind == SharedAck::Kind::Unsent || ack.kind == SharedAck::Kind::UnackedQos1;
+        no_room || ack.kind == SharedAck::Kind::Unsent || ack.kind == SharedAck::Kind::UnackedQos1;
     if (flight.target) {
         if (again) {
             EnqueueGroup body;

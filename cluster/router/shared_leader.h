@@ -32,7 +32,7 @@ namespace quorate::cluster {
 struct SharedLeaderOptions {
     SharedStrategy strategy = SharedStrategy::RoundRobin;
     uint32_t waiting_max = 100'000;  // messages of a group that no member has room for
-    uint32_t member_window = 64;     // messages a connection may have from a group
+    uint32_t member_window = 32;     // messages a connection may have from a group
 };
 
 class SharedLeader {
@@ -82,6 +82,7 @@ class SharedLeader {
         PortId from;
         Ticket ticket = 0;
         std::optional<HandOverDone> done;
+        GroupPublish publish;  // to forward, when no durable member is left by then
     };
 
     Group& group(std::string_view name);
@@ -92,6 +93,10 @@ class SharedLeader {
     bool dispatch(Group& group, const SharedBytes& message);
     void drain(Group& group);
     void pick(Group& group, const ShardState& state, ClusterTime leader_now);
+    // Gives back the credits of a connection that had no room.
+    void room(const ConnectionRef& connection);
+    // QoS 0 for a durable member: a live copy, if it is connected.
+    void send_live(const Group& group, const GroupMember& member, const SharedBytes& flat);
     void answer(const GroupPublish& publish, uint32_t receivers, mqtt::ReasonCode code);
 
     ShardId shard_;
@@ -103,6 +108,7 @@ class SharedLeader {
     std::set<std::string, std::less<>> touched_;
     std::unordered_map<uint64_t, Flight> flights_;
     uint64_t next_flight_ = 1;
+    std::map<ConnectionRef, std::vector<std::string>> no_room_;  // groups to give a credit back to
     std::unordered_map<uint32_t, Asked> asked_;
     uint32_t next_asked_ = 0;
 };

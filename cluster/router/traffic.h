@@ -129,10 +129,18 @@ struct SharedDelivery {
 
 // How a member settled shared messages, or that it has room for more.
 struct SharedAck {
-    enum class Kind : uint8_t { Settled, Unsent, UnackedQos1, UnackedQos2 };
+    enum class Kind : uint8_t {
+        Settled,
+        Unsent,
+        UnackedQos1,
+        UnackedQos2,
+        NoRoom,  // not taken: the connection's window is full. Room follows
+        Room,    // `connection` has room again; no ticket
+    };
     ShardId shard;
     uint64_t ticket = 0;
     Kind kind = Kind::Settled;
+    ConnectionRef connection{};  // of Room
 };
 
 // A durable session's connection can take what is queued from `next` on.

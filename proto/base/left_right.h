@@ -45,13 +45,20 @@ class LeftRight {
         const Table& pin() {
             if (version_ == 0) {
                 uint64_t seen = owner_->version_.load(std::memory_order_seq_cst);
+                bool moved = false;
                 for (;;) {
                     slot_->pinned.store(seen, std::memory_order_seq_cst);
                     const uint64_t now = owner_->version_.load(std::memory_order_seq_cst);
                     if (now == seen) break;
                     seen = now;
+                    moved = true;
                 }
                 version_ = seen;
+                // The writer may have seen the older version in the slot and wait for its end,
+                // which the later unpin, of the newer one, would not tell it.
+                if (moved && owner_->awaited_.load(std::memory_order_seq_cst) != 0) {
+                    owner_->wake_writer_();
+                }
             }
             return owner_->copies_[version_ & 1U];
         }

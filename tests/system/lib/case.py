@@ -43,14 +43,10 @@ def shared_broker(options, transports, listener):
     key = repr((sorted(options.items()), transports, listener))
     if key not in _shared:
         broker = Broker(options, transports, listener)
-        unittest.addModuleCleanup(drop, key)
-        _shared[key] = broker
-        broker.start()
+        unittest.addModuleCleanup(broker.stop)
+        unittest.addModuleCleanup(_shared.pop, key, None)
+        _shared[key] = broker.start()
     return _shared[key]
-
-
-def drop(key):
-    _shared.pop(key).stop()
 
 
 class BrokerCase(unittest.TestCase):
