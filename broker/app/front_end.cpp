@@ -1,3 +1,5 @@
+// Long, because it carries out three interfaces (LoopHooks, ConnectionHandler, LoopSink) whose calls
+// share the clients of one loop.
 #include "broker/app/front_end.h"
 
 #include <algorithm>
@@ -249,7 +251,7 @@ void FrontEnd::close(Client& client, const CloseCause& cause) {
     // session's shard has committed it (G6).
     const bool good_bye = cause.kind == CloseKind::ClientDisconnect ||
                           cause.kind == CloseKind::ClientDisconnectWithWill;
-    if (good_bye && client.attached_) {
+    if (good_bye && (client.attached_ || client.detaching_)) {
         client.close_when_detached_ = true;
         return;
     }
@@ -311,6 +313,7 @@ void FrontEnd::refuse_attach(Client& client, mqtt::ReasonCode reason) {
 }
 
 void FrontEnd::detached(Client& client) {
+    client.detaching_ = false;
     Connection* connection = client.connection();
     if (client.close_when_detached_ && connection != nullptr) connection->close_after_flush();
     forget_if_over(client);

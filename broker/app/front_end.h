@@ -21,10 +21,10 @@
 #include <vector>
 
 #include "broker/app/client.h"
-#include "broker/app/local_subscriptions.h"
-#include "broker/app/publish_desk.h"
-#include "broker/app/session_desk.h"
-#include "broker/app/subscription_desk.h"
+#include "broker/app/desks/local_subscriptions.h"
+#include "broker/app/desks/publish_desk.h"
+#include "broker/app/desks/session_desk.h"
+#include "broker/app/desks/subscription_desk.h"
 #include "broker/app/time_wheel.h"
 #include "broker/mqtt/channel.h"
 #include "broker/net/connection.h"

@@ -111,7 +111,7 @@ class Channel {
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
 
-    // ---- the transport ----
+    // the transport
     // `in`: everything received and not yet consumed. Returns how many bytes of its front are done
     // with; the caller drops those and brings the rest again, with more behind it, at the next
     // call. In state Closed or LettingGo all of it is consumed unread.
@@ -132,7 +132,7 @@ class Channel {
     // look again only when the last answer has passed. None: never.
     [[nodiscard]] std::optional<LoopTime> deadline() const;
 
-    // ---- answers of the host; ignored when the connection has ended ----
+    // answers of the host; ignored when the connection has ended
     void on_authenticated(LoopTime now, const AuthOutcome& outcome);
     void on_attached(LoopTime now, const AttachOutcome& outcome);
     // Unknown tickets are ignored.
@@ -144,7 +144,7 @@ class Channel {
     // acknowledge(number, Pubrec) is committed: PUBREL leaves. In the order of those calls.
     void on_ack_committed(MessageNumber number);
 
-    // ---- the server's own will ----
+    // the server's own will
     // another connection takes the session; v5 is told `reason` (0x8E, or 0x98 by an
     // administrator). After this nothing is read or written.
     void let_go(LoopTime now, mqtt::ReasonCode reason);
@@ -152,7 +152,7 @@ class Channel {
     void disconnect(mqtt::ReasonCode reason, const char* text,
                     std::string_view server_reference = {});
 
-    // ---- messages to the client ----
+    // messages to the client
     DeliverResult deliver(const Delivery& delivery);
     OfferResult offer(LoopTime now, const Offer& offer);
     // The number that the next deliver() may carry at the least, and how many numbers from there
@@ -160,7 +160,7 @@ class Channel {
     [[nodiscard]] MessageNumber next_number() const { return MessageNumber(window_.next()); }
     [[nodiscard]] uint32_t credit() const { return window_.credit(); }
 
-    // ---- what it is ----
+    // what it is
     [[nodiscard]] State state() const { return state_; }
     [[nodiscard]] mqtt::ProtocolVersion version() const { return version_; }
     // Valid after CONNECT, for as long as the channel lives.
@@ -183,7 +183,7 @@ class Channel {
                         // authentication
     struct Operations;  // unanswered SUBSCRIBE, UNSUBSCRIBE and PUBREL
 
-    // ---- channel.cpp: framing, states, time ----
+    // channel.cpp: framing, states, time
     [[nodiscard]] bool ended() const {
         return state_ == State::Closed || state_ == State::LettingGo;
     }
@@ -197,7 +197,7 @@ class Channel {
     Step wait();
     void shrink();
 
-    // ---- ending.cpp: how a connection ends, and what is told about it ----
+    // ending.cpp: how a connection ends, and what is told about it
     void on_disconnect(const mqtt::Frame& frame);
     // The client broke a rule: v5 is told (in CONNACK before Connected), the connection ends.
     void fail(CloseKind kind, mqtt::ReasonCode reason, const char* text);
@@ -212,7 +212,7 @@ class Channel {
     void send(mqtt::PacketType type, std::string_view packet);
     void send_ack(mqtt::PacketType type, PacketId id, mqtt::ReasonCode reason);
 
-    // ---- connect.cpp: CONNECT, AUTH, CONNACK ----
+    // connect.cpp: CONNECT, AUTH, CONNACK
     void on_connect(const mqtt::Frame& frame);
     [[nodiscard]] mqtt::DecodeResult check_connect(const mqtt::Connect& connect) const;
     void keep_terms(const mqtt::Connect& connect);
@@ -225,7 +225,7 @@ class Channel {
     void send_connack(const AttachOutcome& outcome);
     [[nodiscard]] std::string connack_properties() const;
 
-    // ---- publish.cpp: PUBLISH and PUBREL of the client ----
+    // publish.cpp: PUBLISH and PUBREL of the client
     Step on_publish(const mqtt::Frame& frame);
     [[nodiscard]] bool resolve_topic(const mqtt::PublishView& publish, std::string_view& topic);
     Step admit(InboundPublish& publish, bool bad_payload);
@@ -238,7 +238,7 @@ class Channel {
         return qos == mqtt::QoS::AtLeastOnce ? answers_qos1_ : answers_qos2_;
     }
 
-    // ---- acknowledge.cpp: PUBACK, PUBREC, PUBCOMP of the client ----
+    // acknowledge.cpp: PUBACK, PUBREC, PUBCOMP of the client
     Step on_ack(const mqtt::Frame& frame);
     void on_puback(const mqtt::Ack& ack);
     void on_pubrec(const mqtt::Ack& ack);
@@ -247,7 +247,7 @@ class Channel {
     void tell(uint64_t number, AckKind kind, uint64_t ticket);
     void after_acks(LoopTime now);
 
-    // ---- deliver.cpp: messages to the client ----
+    // deliver.cpp: messages to the client
     [[nodiscard]] bool output_full() const;
     bool write(mqtt::PublishFields& fields);
     bool write_offer(const Offer& offer, PacketId id);
@@ -256,7 +256,7 @@ class Channel {
     void pump(LoopTime now);
     void return_shared();
 
-    // ---- subscribe.cpp ----
+    // subscribe.cpp
     Step on_subscribe(const mqtt::Frame& frame);
     Step on_unsubscribe(const mqtt::Frame& frame);
     [[nodiscard]] mqtt::DecodeResult check_subscribe(const mqtt::Subscribe& subscribe) const;

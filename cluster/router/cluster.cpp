@@ -14,10 +14,10 @@
 #include "cluster/group/group_ids.h"
 #include "cluster/router/directory.h"
 #include "cluster/router/exchange.h"
-#include "cluster/router/meta_runner.h"
+#include "cluster/router/leader/meta_runner.h"
+#include "cluster/router/leader/shard_runner.h"
+#include "cluster/router/leader/wildcards_runner.h"
 #include "cluster/router/node_loop_port.h"
-#include "cluster/router/shard_runner.h"
-#include "cluster/router/wildcards_runner.h"
 #include "cluster/router/worker_router.h"
 #include "proto/base/assert.h"
 
@@ -96,6 +96,7 @@ class Cluster::Impl {
     Impl(ClusterOptions given, const Log& to) : options(std::move(given)), log(to) {}
 
     Status open();
+    void hook_turns();
     Status start();
     void stop();
     void report(WorkerId worker);
@@ -188,14 +189,18 @@ Status Cluster::Impl::open() {
         if (Status status = pin(group, *shards.back()); !status.ok()) return status;
         router.add_runner(group, *shards.back());
     }
-    for (uint16_t w = 0; w < workers; ++w) {
+    hook_turns();
+    return {};
+}
+
+void Cluster::Impl::hook_turns() {
+    for (uint16_t w = 0; w < exchange->workers(); ++w) {
         Worker& worker = host->worker(WorkerId(w));
         worker.on_turn_end([router = routers[w].get(), &worker] {
             // What was proposed after the groups had run needs another turn.
             if (router->end_turn()) worker.post_reserved([] {});
         });
     }
-    return {};
 }
 
 Status Cluster::Impl::start() {

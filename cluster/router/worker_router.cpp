@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "cluster/group/group_ids.h"
-#include "cluster/router/group_runner_base.h"
-#include "cluster/router/shard_runner.h"
+#include "cluster/router/leader/group_runner_base.h"
+#include "cluster/router/leader/shard_runner.h"
 #include "proto/base/assert.h"
 
 namespace quorate::cluster {

@@ -122,7 +122,8 @@ class Disconnecting(BrokerCase):
 
     def test_bad_disconnect_properties_are_refused(self):
         self.assert_refused(wire.disconnect(0, encode_one("server_reference", "x")))
-        for properties in (encode_one("topic_alias", 1), encode_one("session_expiry", 1) * 2, b"\x11\0"):
+        for properties in (encode_one("topic_alias", 1), encode_one("session_expiry", 1) * 2,
+                           b"\x11\0"):
             self.assert_refused(wire.disconnect(0, properties), (0x81, 0x82))
 
     @statement("MQTT-3.14.0-1")

@@ -9,7 +9,8 @@ from lib.transport import Timeout
 
 
 class SlowReaders(AttackCase):
-    options = {"limits.slow_reader_timeout": "1s", "limits.output_buffer": "128KiB"}
+    options = {"limits.slow_reader_timeout": "1s", "limits.output_buffer": "128KiB",
+               "mqtt.max_queued_bytes": "8MiB"}
 
     def slow_reader(self, topic, qos):
         client = self.raw(receive_buffer=4096)
@@ -27,7 +28,9 @@ class SlowReaders(AttackCase):
                 before = self.broker.metric("quorate_disconnects_total", reason="slow_reader")
 
                 def step(n):
-                    writer.publish(topic, b"s" * 20000, qos=qos)
+                    # At QoS 1 no more than 32 messages are out: they must exceed the kernel's
+                    # buffers, or the socket takes them all and nothing stalls.
+                    writer.publish(topic, b"s" * (400000 if qos else 20000), qos=qos)
                     fast.message()
                 self.attack(step, max(2.5, min(ATTACK_SECONDS, 5)))
                 self.wait_for(lambda: self.broker.metric(
@@ -112,7 +115,7 @@ class Subscriptions(AttackCase):
 
 class Retained(AttackCase):
     options = {"mqtt.retained_max": 500, "mqtt.retained_max_bytes": "10KiB",
-               "mqtt.retained_scans": 2}
+               "mqtt.retained_scans": 2, "mqtt.max_queued_messages": 1000}
 
     def test_a_retained_flood_is_refused_beyond_the_limit(self):
         writer, base = self.client(), self.topic()
@@ -175,12 +178,15 @@ class Queues(AttackCase):
                 reader = self.durable(client_id=client_id)
                 writer.publish(topic, b"end", qos=1)
                 found = [int(m.payload[:3]) for m in reader.until("end")]
-                self.assertEqual(found, list(range(300 - len(found), 300)))
+                # "end" found the queue full and dropped the oldest that may not yet have been
+                # sent: one gap.
+                self.assertEqual(found, sorted(set(found)))
+                self.assertEqual(found[-1], 299)
+                self.assertLessEqual(300 - found[0] - len(found), 1)
                 self.assertLessEqual(len(found), most)
                 self.assertGreaterEqual(len(found), most * 8 // 10)
-                self.assertGreaterEqual(
-                    self.broker.metric("quorate_publish_dropped_total") - before,
-                    300 - len(found) - 1)
+                self.wait_for(lambda n=300 - len(found) - 1, b=before: self.broker.metric(
+                    "quorate_publish_dropped_total") - b >= n, "drops are counted")
         self.assert_memory_bounded()
 
     def test_a_connected_client_that_never_acknowledges_has_a_bounded_queue(self):

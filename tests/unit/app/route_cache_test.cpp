@@ -1,4 +1,4 @@
-#include "broker/app/route_cache.h"
+#include "broker/app/desks/route_cache.h"
 
 #include "tests/unit/catch.h"
 

@@ -2,7 +2,7 @@
 // line of dashes, what happened then, an empty line. Lines with # are comments.
 //
 //   send PUBLISH a x qos=1 id=7
-//   ----
+//   (a line of dashes)
 //   publish a x qos=1 id=7 ticket=0
 //   <- PUBACK 7 0x00
 //

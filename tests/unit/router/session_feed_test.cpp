@@ -1,4 +1,4 @@
-#include "cluster/router/session_feed.h"
+#include "cluster/router/leader/session_feed.h"
 
 #include "tests/unit/catch.h"
 #include "tests/unit/router/node.h"

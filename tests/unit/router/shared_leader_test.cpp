@@ -1,4 +1,4 @@
-#include "cluster/router/shared_leader.h"
+#include "cluster/router/leader/shared_leader.h"
 
 #include "tests/unit/catch.h"
 #include "tests/unit/router/node.h"

@@ -1,4 +1,4 @@
-#include "broker/app/publish_desk.h"
+#include "broker/app/desks/publish_desk.h"
 
 #include <algorithm>
 #include <bit>

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cluster/router/group_runner_base.h"
+#include "cluster/router/leader/group_runner_base.h"
 #include "cluster/shard/actions.h"
 #include "cluster/shard/wildcard_state.h"
 

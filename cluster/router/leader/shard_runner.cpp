@@ -1,4 +1,5 @@
-#include "cluster/router/shard_runner.h"
+// Long, because every kind of Action of the state machine is carried out here.
+#include "cluster/router/leader/shard_runner.h"
 
 #include <algorithm>
 #include <utility>

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "broker/app/local_subscriptions.h"
+#include "broker/app/desks/local_subscriptions.h"
 #include "cluster/router/loop_port.h"
 
 namespace quorate::broker {

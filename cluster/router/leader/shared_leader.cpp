@@ -1,4 +1,4 @@
-#include "cluster/router/shared_leader.h"
+#include "cluster/router/leader/shared_leader.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "cluster/router/route_driver.h"
+#include "cluster/router/leader/route_driver.h"
 
 #include "cluster/group/group_ids.h"
 

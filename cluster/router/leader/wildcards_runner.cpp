@@ -1,4 +1,4 @@
-#include "cluster/router/wildcards_runner.h"
+#include "cluster/router/leader/wildcards_runner.h"
 
 #include <utility>
 

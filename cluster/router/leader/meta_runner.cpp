@@ -1,4 +1,4 @@
-#include "cluster/router/meta_runner.h"
+#include "cluster/router/leader/meta_runner.h"
 
 #include <future>
 #include <string>

@@ -1,4 +1,4 @@
-#include "broker/app/session_desk.h"
+#include "broker/app/desks/session_desk.h"
 
 #include <utility>
 
@@ -139,6 +139,7 @@ void SessionDesk::detach(Client& client, DetachHow how, std::optional<uint32_t> 
     if (!client.attached_) return;
     if (client.acks_staged_) send_acks(client);
     client.attached_ = false;
+    client.detaching_ = true;
     cluster::Detached body;
     body.session = client.session_;
     body.epoch = client.epoch_;

@@ -11,8 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "broker/app/local_subscriptions.h"
-#include "broker/app/route_cache.h"
+#include "broker/app/desks/local_subscriptions.h"
+#include "broker/app/desks/route_cache.h"
 #include "broker/mqtt/channel.h"
 #include "broker/mqtt/encoded_publish.h"
 #include "cluster/router/loop_port.h"

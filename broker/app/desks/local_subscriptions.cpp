@@ -1,4 +1,4 @@
-#include "broker/app/local_subscriptions.h"
+#include "broker/app/desks/local_subscriptions.h"
 
 #include <algorithm>
 

@@ -16,10 +16,10 @@
 #include <string_view>
 #include <vector>
 
-#include "cluster/router/group_runner_base.h"
-#include "cluster/router/route_driver.h"
-#include "cluster/router/session_feed.h"
-#include "cluster/router/shared_leader.h"
+#include "cluster/router/leader/group_runner_base.h"
+#include "cluster/router/leader/route_driver.h"
+#include "cluster/router/leader/session_feed.h"
+#include "cluster/router/leader/shared_leader.h"
 #include "cluster/shard/shard_state.h"
 
 namespace quorate::cluster {

@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "broker/app/local_subscriptions.h"
+#include "broker/app/desks/local_subscriptions.h"
 #include "broker/mqtt/channel.h"
 #include "broker/mqtt/host.h"
 #include "cluster/router/loop_port.h"

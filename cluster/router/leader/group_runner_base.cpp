@@ -1,4 +1,4 @@
-#include "cluster/router/group_runner_base.h"
+#include "cluster/router/leader/group_runner_base.h"
 
 #include <memory>
 

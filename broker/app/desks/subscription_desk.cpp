@@ -1,4 +1,4 @@
-#include "broker/app/subscription_desk.h"
+#include "broker/app/desks/subscription_desk.h"
 
 #include <algorithm>
 #include <utility>
