@@ -139,6 +139,7 @@ cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops) {
     shard.retained_max = config.mqtt.retained_max;
     options.retained_max = config.mqtt.retained_max;
     shard.shared_handover_on_disconnect = config.shared.handover == SharedHandover::Disconnect;
+    options.shared_member_window = config.mqtt.max_inflight;
     options.shared_strategy = strategy(config.shared.strategy);
     options.seed = system_seed();
     return options;

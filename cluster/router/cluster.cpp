@@ -180,6 +180,7 @@ Status Cluster::Impl::open() {
     router_of(kWildcardsGroup).add_runner(kWildcardsGroup, *wildcards);
     SharedLeaderOptions shared;
     shared.strategy = options.shared_strategy;
+    shared.member_window = options.shared_member_window;
     shared.waiting_max = options.shard.group_messages_max;
     for (uint32_t s = 0; s < options.layout.shards; ++s) {
         const GroupId group = group_of(ShardId(s));

@@ -245,7 +245,8 @@ class Strategies(SharedCase):
         from lib.broker import Broker
         for strategy in ("hash_clientid", "hash_topic", "sticky", "random", "round_robin"):
             with self.subTest(strategy=strategy):
-                broker = Broker({"shared.strategy": strategy, "cluster.shards": 4})
+                broker = Broker({"shared.strategy": strategy, "cluster.shards": 4,
+                                 "mqtt.max_inflight": 100})
                 self.addCleanup(broker.stop)
                 broker.start()
                 self.check(broker, strategy)

@@ -54,10 +54,11 @@ class StartFailed(Exception):
 class Broker:
     """`options` go to --set. `transports` names listeners: tcp, ws, tls, wss, unix."""
 
-    def __init__(self, options=None, transports=("tcp",), listener=None, arguments=()):
+    def __init__(self, options=None, transports=("tcp",), listener=None, arguments=(),
+                 file_limit=None):
         self.options, self.transports = dict(options or {}), transports
         self.listener_extra = listener or {}
-        self.arguments = list(arguments)
+        self.arguments, self.file_limit = list(arguments), file_limit
         self.home = tempfile.mkdtemp(prefix="quorate-test-")
         self.data_dir = os.path.join(self.home, "data")
         self.ports = {name: free_port() for name in ("tcp", "ws", "tls", "wss")}
@@ -71,8 +72,11 @@ class Broker:
     # life
 
     def start(self):
+        command = self.command()
+        if self.file_limit:
+            command = ["prlimit", f"--nofile={self.file_limit}:{self.file_limit}", *command]
         self.process = subprocess.Popen(
-            self.command(), cwd=self.home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            command, cwd=self.home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={**os.environ, "LC_ALL": "C.UTF-8"})
         self.reader = threading.Thread(target=self.collect, args=(self.process,), daemon=True)
         self.reader.start()
