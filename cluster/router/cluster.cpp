@@ -2,7 +2,8 @@
 
 #include <atomic>
 #include <charconv>
-#include <condition_variable>
+#include <functional>
+#include <future>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -27,6 +28,8 @@ namespace {
 // How often workers report their counts.
 constexpr std::chrono::milliseconds kReportEvery{1000};
 constexpr std::chrono::seconds kIncarnationLimit{30};
+constexpr std::chrono::seconds kStartLimit{60};
+constexpr std::chrono::milliseconds kStartPoll{2};
 
 // The cluster id carries what was fixed when the data directory was made, so that a later start
 // with other options finds its data: "<random hex>-<shards>-<levels>".
@@ -97,6 +100,9 @@ class Cluster::Impl {
 
     Status open();
     void hook_turns();
+    void on_each_worker(const std::function<void(WorkerId)>& work);
+    Status show_tables();
+    std::string unsound_groups();
     Status start();
     void stop();
     void report(WorkerId worker);
@@ -207,27 +213,81 @@ void Cluster::Impl::hook_turns() {
 Status Cluster::Impl::start() {
     if (Status status = host->start(); !status.ok()) return status;
     running = true;
-    // Groups exist from now on; their runners learn of them on their own threads, and nothing is
-    // led for the outside before this node's incarnation is known.
+    // Groups exist from now on; their runners learn of them on their own threads.
     const auto allotted = meta->allot(*host, options.seed, kIncarnationLimit);
     if (!allotted.ok()) return allotted.error();
     incarnation = *allotted;
+    on_each_worker([this](WorkerId w) {
+        WorkerRouter& router = *routers[w.value()];
+        router.set_incarnation(incarnation);
+        router.for_each_runner(
+            [this](GroupRunnerBase& runner) { runner.set_group(host->group(runner.group_id())); });
+        for (auto& shard : shards) {
+            if (&shard->router() == &router) shard->set_worker(&host->worker(w));
+        }
+    });
+    if (Status status = show_tables(); !status.ok()) return status;
+    on_each_worker([this](WorkerId w) {
+        routers[w.value()]->start_serving();
+        report(w);
+    });
+    return {};
+}
+
+void Cluster::Impl::on_each_worker(const std::function<void(WorkerId)>& work) {
+    std::vector<std::future<void>> done;
     for (uint16_t w = 0; w < exchange->workers(); ++w) {
-        host->worker(WorkerId(w)).post_reserved([this, w] {
-            routers[w]->set_incarnation(incarnation);
-            routers[w]->for_each_runner([this](GroupRunnerBase& runner) {
-                runner.set_group(host->group(runner.group_id()));
-            });
-            for (auto& shard : shards) {
-                if (&shard->router() == routers[w].get()) {
-                    shard->set_worker(&host->worker(WorkerId(w)));
-                }
-            }
-            routers[w]->start_serving();
-            report(WorkerId(w));
+        auto finished = std::make_unique<std::promise<void>>();
+        done.push_back(finished->get_future());
+        host->worker(WorkerId(w)).post_reserved([&work, w, finished = std::move(finished)] {
+            work(WorkerId(w));
+            finished->set_value();
         });
     }
+    for (auto& each : done)
+        each.get();
+}
+
+// Before anything is owed or accepted, every route that is committed must be in the table: a
+// message matched against less would be done without having reached its subscribers.
+Status Cluster::Impl::show_tables() {
+    const auto deadline = std::chrono::steady_clock::now() + kStartLimit;
+    std::atomic<uint32_t> unled{1};
+    while (unled.load() > 0) {
+        if (std::chrono::steady_clock::now() > deadline) {
+            return Error{ErrorCode::Unavailable, "a group has no leader: " + unsound_groups()};
+        }
+        unled = 0;
+        on_each_worker([&](WorkerId w) {
+            routers[w.value()]->for_each_runner([&](GroupRunnerBase& runner) {
+                if (!runner.led()) ++unled;
+            });
+        });
+        if (unled.load() > 0) std::this_thread::sleep_for(kStartPoll);
+    }
+    std::promise<void> shown;
+    std::atomic<uint32_t> waiting{1};
+    const auto arrived = [&shown, &waiting] {
+        if (--waiting == 0) shown.set_value();
+    };
+    on_each_worker([&](WorkerId w) {
+        routers[w.value()]->for_each_runner([&](GroupRunnerBase& runner) {
+            ++waiting;
+            directory->change(runner.table_ops(), arrived);
+        });
+    });
+    arrived();
+    shown.get_future().get();
     return {};
+}
+
+std::string Cluster::Impl::unsound_groups() {
+    std::string text;
+    for (const GroupReport& report : host->reports()) {
+        if (report.health == GroupHealth::Sound) continue;
+        text += fmt::format("group {}: {}; ", report.id.value(), report.failure);
+    }
+    return text;
 }
 
 void Cluster::Impl::report(WorkerId worker) {

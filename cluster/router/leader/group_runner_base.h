@@ -35,8 +35,12 @@ class GroupRunnerBase : public StateMachine {
 
     void on_leader(Term term) final;
     void on_follower(Term term) final;
-    // From here on it may act for the outside: the node's incarnation is known.
+    // From here on it may act for the outside: the node's incarnation is known, and the tables of
+    // all groups are shown. An outbox driven earlier would match its messages against nothing.
     void start_serving();
+    [[nodiscard]] bool led() const { return led_; }
+    // All routes of its state, for a table that has none of them. Requires: led().
+    [[nodiscard]] virtual std::vector<DirectoryOp> table_ops() const = 0;
 
     // Leads, and serves.
     [[nodiscard]] bool leading() const { return led_ && started_; }

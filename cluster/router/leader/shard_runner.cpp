@@ -168,12 +168,16 @@ void ShardRunner::send_answers() {
     show(std::move(ops), std::move(when_shown));
 }
 
+std::vector<DirectoryOp> ShardRunner::table_ops() const {
+    return all_directory_ops(state_->routes());
+}
+
 void ShardRunner::begin_leading() {
     count_retained();
     routes_.start(term());
     routes_dirty_ = true;
     outbox_dirty_ = true;
-    show(all_directory_ops(state_->routes()), {});
+    show(table_ops(), {});
     std::vector<LetGo> requests;
     state_->let_gos(requests);
     for (const LetGo& request : requests)

@@ -58,8 +58,12 @@ void WildcardsRunner::applied(LogIndex) {
     changed_filters_.clear();
 }
 
+std::vector<DirectoryOp> WildcardsRunner::table_ops() const {
+    return all_directory_ops(state_.routes());
+}
+
 void WildcardsRunner::begin_leading() {
-    show(all_directory_ops(state_.routes()), {});
+    show(table_ops(), {});
 }
 
 }  // namespace quorate::cluster

@@ -20,6 +20,7 @@ class WildcardsRunner final : public GroupRunnerBase {
     Status load(storage::StateStore& store, LogIndex applied, ClusterTime time) override;
     Status apply(const CommandEntry& entry, storage::StateBatch& batch) override;
     void applied(LogIndex index) override;
+    std::vector<DirectoryOp> table_ops() const override;
 
     [[nodiscard]] const WildcardState& state() const { return state_; }
 
