@@ -225,6 +225,10 @@ void Broker::refresh_metrics(MetricsShard& shard) {
     shard.set<Metric::RetainedBytes>(counts.shards.retained_bytes);
     shard.set<Metric::Routes>(RouteKindLabel::Exact, counts.shards.routes);
     shard.set<Metric::RaftGroups>(RaftRoleLabel::Leader, counts.groups_leading);
+    reported_listeners_.resize(listener_groups_.size());
+    for (std::size_t i = 0; i < listener_groups_.size(); ++i) {
+        report_listener_counts(shard, listener_groups_[i]->counts(), reported_listeners_[i]);
+    }
     report_shard_counters(shard, counts.counters, reported_);
     shard.set<Metric::OverloadLevel>(status_.overload.load());
     shard.set<Metric::Ready>(readiness().ready ? 1 : 0);

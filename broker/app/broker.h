@@ -83,7 +83,8 @@ class Broker {
     std::unique_ptr<SysTopics> sys_topics_;
     std::unique_ptr<MetricsText> metrics_text_;
     std::unique_ptr<HttpServer> http_;
-    cluster::ShardCounters reported_;  // by the thread that scrapes
+    std::vector<ListenerCounts> reported_listeners_;  // as reported_
+    cluster::ShardCounters reported_;                 // by the thread that scrapes
     std::chrono::nanoseconds started_{0};
     std::chrono::nanoseconds sys_published_{0};
     std::atomic<bool> serving_{false};

@@ -1,5 +1,5 @@
-// Long, because it carries out three interfaces (LoopHooks, ConnectionHandler, LoopSink) whose calls
-// share the clients of one loop.
+// Long, because it carries out three interfaces (LoopHooks, ConnectionHandler, LoopSink) whose
+// calls share the clients of one loop.
 #include "broker/app/front_end.h"
 
 #include <algorithm>
@@ -134,6 +134,12 @@ std::string FrontEnd::make_client_id() {
 
 AuthOutcome FrontEnd::authenticate(Client&, const AuthenticateRequest&) {
     AuthOutcome outcome;
+    if (status_.overload.load(std::memory_order_relaxed) >= 2) {
+        metrics_.add<Metric::Throttled>(LimitLabel::Memory);
+        outcome.kind = AuthOutcome::Kind::Refused;
+        outcome.reason = mqtt::ReasonCode::ServerBusy;
+        return outcome;
+    }
     if (options_.allow_anonymous) {
         metrics_.add<Metric::Auth>(AuthResult::Anonymous);
         return outcome;
@@ -317,6 +323,24 @@ void FrontEnd::detached(Client& client) {
     Connection* connection = client.connection();
     if (client.close_when_detached_ && connection != nullptr) connection->close_after_flush();
     forget_if_over(client);
+}
+
+bool FrontEnd::takeover_too_fast(const Client& client) {
+    if (options_.takeovers == 0) return false;
+    constexpr std::size_t kKeptMax = 65'536;
+    if (takeovers_.size() >= kKeptMax) {
+        std::erase_if(takeovers_, [this](const auto& entry) { return entry.second <= now_; });
+        if (takeovers_.size() >= kKeptMax) takeovers_.clear();
+    }
+    LoopTime& whole_at = takeovers_[client.publisher()];
+    const LoopTime each = options_.takeover_period / options_.takeovers;
+    whole_at = std::max(whole_at, now_);
+    if (whole_at + each > now_ + options_.takeover_period) {
+        metrics_.add<Metric::Throttled>(LimitLabel::Takeovers);
+        return true;
+    }
+    whole_at += each;
+    return false;
 }
 
 void FrontEnd::watch_deadline(Client& client) {

@@ -53,6 +53,8 @@ struct FrontEndOptions {
     LoopTime attach_timeout{15'000};
     uint64_t unauthenticated_max = 4096;
     uint64_t retained_bytes_max = 1 << 20;  // of one retained message's payload
+    uint32_t takeovers = 0;                 // so many of a client id ...
+    LoopTime takeover_period{60'000};       // ... in so much time; 0 takeovers: no limit
     uint32_t publish_rate = 0;              // messages a second of one client; 0: no limit
     uint64_t publish_bytes_rate = 0;        // payload bytes a second of one client; 0: no limit
 };
@@ -88,6 +90,9 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void attached(Client& client, mqtt::ReasonCode reason);
     void refuse_attach(Client& client, mqtt::ReasonCode reason);
     void detached(Client& client);
+    // True while this client id is taken over more often than limits.takeover_rate: then the holder
+    // stays for a while (at most 10 s: see the shard's own bound).
+    [[nodiscard]] bool takeover_too_fast(const Client& client);
     // After anything that may have let a paused channel go on, or have ended it.
     void after_event(Client& client);
     void offer_retained(Client& client, const SubscribeEntry& entry, uint32_t subscription_id,
@@ -186,6 +191,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     uint64_t next_id_ = 1;
     LoopTime now_{0};
     LoopTime last_sweep_{0};
+    // By hash of the client id: when its allowance of takeovers is whole again.
+    std::unordered_map<uint64_t, LoopTime> takeovers_;
     std::vector<std::byte> scratch_;
     Mailbox<Task> tasks_;
     std::vector<Task> taken_tasks_;

@@ -95,6 +95,20 @@ void report_shard_counters(MetricsShard& metrics, const cluster::ShardCounters& 
     reported = now;
 }
 
+void report_listener_counts(MetricsShard& metrics, const ListenerCounts& now,
+                            ListenerCounts& reported) {
+    metrics.add<Metric::Throttled>(LimitLabel::ConnectRateAddress,
+                                   now.refused_rate - reported.refused_rate);
+    metrics.add<Metric::Throttled>(LimitLabel::ConnectRate, now.paused_rate - reported.paused_rate);
+    metrics.add<Metric::Throttled>(LimitLabel::Connections,
+                                   now.refused_full - reported.refused_full);
+    metrics.add<Metric::Throttled>(LimitLabel::Descriptors,
+                                   now.paused_descriptors - reported.paused_descriptors);
+    metrics.add<Metric::Throttled>(LimitLabel::TlsHandshakes,
+                                   now.paused_handshakes - reported.paused_handshakes);
+    reported = now;
+}
+
 void count_protocol_error(MetricsShard& metrics, const CloseCause& cause) {
     switch (cause.kind) {
         case CloseKind::FirstPacketNotConnect:

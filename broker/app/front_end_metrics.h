@@ -7,6 +7,7 @@
 #include "broker/mqtt/host.h"
 #include "broker/mqtt/limits.h"
 #include "broker/net/connection.h"
+#include "broker/net/listener.h"
 #include "cluster/shard/shard_state.h"
 #include "proto/base/metrics.h"
 #include "proto/mqtt/types.h"
@@ -22,6 +23,9 @@ void report_channel_counters(MetricsShard& metrics, const ChannelCounters& now,
 // The same for what the state machines of all shards counted.
 void report_shard_counters(MetricsShard& metrics, const cluster::ShardCounters& now,
                            cluster::ShardCounters& reported);
+// The same for one listener.
+void report_listener_counts(MetricsShard& metrics, const ListenerCounts& now,
+                            ListenerCounts& reported);
 // Ends that are the protocol's business.
 void count_protocol_error(MetricsShard& metrics, const CloseCause& cause);
 // Ends that are the transport's.

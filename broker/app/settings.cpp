@@ -99,6 +99,8 @@ FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
     options.subscriptions.shared_max = mqtt.max_shared_groups;
     options.subscriptions.scans_max = std::max<uint32_t>(1, mqtt.retained_scans / loops);
     options.allow_anonymous = config.allow_anonymous();
+    options.takeovers = static_cast<uint32_t>(config.limits.takeover_rate.count);
+    options.takeover_period = config.limits.takeover_rate.per;
     options.retained_bytes_max = config.mqtt.retained_max_bytes.value;
     options.publish_rate =
         config.limits.publish_rate.off() ? 0 : per_second(config.limits.publish_rate);

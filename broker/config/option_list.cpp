@@ -280,6 +280,12 @@ std::string_view nearest_option(std::string_view path) {
             best_edits = cost;
             best = row.path;
         }
+        // A whole section may be misspelt.
+        const std::string_view section = row.path.substr(0, row.path.find('.'));
+        if (const size_t section_cost = edits(path, section); section_cost < best_edits) {
+            best_edits = section_cost;
+            best = section;
+        }
     }
     return best;
 }

@@ -67,6 +67,10 @@ Client* SessionDesk::of(const Operation& operation) {
 }
 
 void SessionDesk::attach(Client& client, const AttachRequest& request) {
+    if (request.will && request.will->message.topic.starts_with("$SYS/")) {
+        refused_.push_back({{client.slot(), client.generation()}, mqtt::ReasonCode::NotAuthorized});
+        return;
+    }
     client.shard_ = shard_of(request.client_id, port_.layout().shards);
     client.publisher_ = hash64(request.client_id);
     cluster::Attach body;
@@ -87,7 +91,7 @@ void SessionDesk::attach(Client& client, const AttachRequest& request) {
     const uint64_t token = begin(client, Attaching{});
     if (!port_.command(client.shard_, token, body)) {
         operations_.erase(token);
-        front_end_.refuse_attach(client, mqtt::ReasonCode::ServerBusy);
+        refused_.push_back({{client.slot(), client.generation()}, mqtt::ReasonCode::ServerBusy});
         return;
     }
     client.attach_pending_ = true;
@@ -222,6 +226,13 @@ void SessionDesk::send_acks(Client& client) {
 }
 
 void SessionDesk::end_turn() {
+    std::vector<Refused> refused;
+    refused.swap(refused_);
+    for (const Refused& entry : refused) {
+        Client* client = front_end_.client(entry.who.client);
+        if (client == nullptr || client->generation() != entry.who.generation) continue;
+        front_end_.refuse_attach(*client, entry.reason);
+    }
     std::vector<Staged> staged;
     staged.swap(staged_);
     for (const Staged& entry : staged) {
@@ -305,7 +316,11 @@ void SessionDesk::on_deliveries(const cluster::DeliveryBatch& batch) {
         delivery.pubrec_known = view.pubrec_known;
         delivery.subscription_ids = view.subscription_ids;
         // Out of the window: the shard sent by an older Want; the next one asks for it again.
-        if (client->channel().deliver(delivery) == DeliverResult::OutOfWindow) window_open(*client);
+        // Settled unsent: its number is free without a packet from the client.
+        const DeliverResult result = client->channel().deliver(delivery);
+        if (result == DeliverResult::OutOfWindow || result == DeliverResult::Settled) {
+            window_open(*client);
+        }
     });
 }
 
@@ -314,6 +329,7 @@ void SessionDesk::on_let_go(const cluster::LetGoRequest& request) {
     Client* client = front_end_.client(let_go.connection.slot);
     if (client != nullptr && client->generation() == let_go.connection.generation) {
         if (client->attached_ && client->epoch_ == let_go.epoch) {
+            if (front_end_.takeover_too_fast(*client)) return;  // the shard asks again
             client->channel().let_go(front_end_.now(), mqtt::ReasonCode::SessionTakenOver);
             front_end_.after_event(*client);
             return;

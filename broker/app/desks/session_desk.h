@@ -89,6 +89,13 @@ class SessionDesk {
         uint32_t generation = 0;
     };
     std::vector<Staged> staged_;
+    // Attaches that are refused at the end of the turn: a channel is not answered from within its
+    // own question.
+    struct Refused {
+        Staged who;
+        mqtt::ReasonCode reason;
+    };
+    std::vector<Refused> refused_;
 };
 
 }  // namespace quorate::broker
