@@ -1,3 +1,4 @@
+// Long, because it is the one place that builds all groups and starts and stops them in order.
 #include "cluster/router/cluster.h"
 
 #include <atomic>

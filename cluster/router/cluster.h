@@ -33,7 +33,7 @@ struct ClusterOptions {
     uint16_t loops = 1;
     ShardLayout layout{64, 0};  // as stored in the data directory, once it has been made
     ShardOptions shard;
-    uint64_t retained_max = 1'000'000;  // topics with a retained message, over all shards
+    uint64_t retained_max = 1'000'000;   // topics with a retained message, over all shards
     uint32_t shared_member_window = 32;  // messages a connection may have from a shared group
     SharedStrategy shared_strategy = SharedStrategy::RoundRobin;
     uint64_t seed = 1;

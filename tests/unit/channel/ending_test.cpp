@@ -165,30 +165,34 @@ TEST_CASE("Until CONNACK the server sends no DISCONNECT", "[MQTT-3.14.0-1]") {
     }
 }
 
-// style-exempt(function_length): a table of all packets and all states
+namespace {
+
+constexpr const char* kPackets[] = {"CONNECT v5 id=c clean",
+                                    "CONNECT v311 id=c clean",
+                                    "RAW 20 03 00 00 00",
+                                    "PUBLISH a x",
+                                    "PUBLISH a x qos=1 id=1",
+                                    "PUBLISH a x qos=2 id=1",
+                                    "PUBACK 1",
+                                    "PUBREC 1",
+                                    "PUBREL 1",
+                                    "PUBCOMP 1",
+                                    "SUBSCRIBE 1 a:0",
+                                    "RAW 90 04 00 01 00 00",
+                                    "UNSUBSCRIBE 1 a",
+                                    "RAW b0 04 00 01 00 00",
+                                    "PINGREQ",
+                                    "RAW d0 00",
+                                    "DISCONNECT",
+                                    "AUTH 0x18 method=X",
+                                    "AUTH 0x19 method=X",
+                                    "RAW 00",
+                                    "RAW f1 00"};
+
+}  // namespace
+
 TEST_CASE("Every packet in every state is dealt with, and what is wrong closes",
           "[MQTT-4.13.1-1]") {
-    const char* const packets[] = {"CONNECT v5 id=c clean",
-                                   "CONNECT v311 id=c clean",
-                                   "RAW 20 03 00 00 00",
-                                   "PUBLISH a x",
-                                   "PUBLISH a x qos=1 id=1",
-                                   "PUBLISH a x qos=2 id=1",
-                                   "PUBACK 1",
-                                   "PUBREC 1",
-                                   "PUBREL 1",
-                                   "PUBCOMP 1",
-                                   "SUBSCRIBE 1 a:0",
-                                   "RAW 90 04 00 01 00 00",
-                                   "UNSUBSCRIBE 1 a",
-                                   "RAW b0 04 00 01 00 00",
-                                   "PINGREQ",
-                                   "RAW d0 00",
-                                   "DISCONNECT",
-                                   "AUTH 0x18 method=X",
-                                   "AUTH 0x19 method=X",
-                                   "RAW 00",
-                                   "RAW f1 00"};
     const char* const legal_when_connected[] = {"PUBLISH", "PUBACK",    "PUBREC", "PUBREL",
                                                 "PUBCOMP", "SUBSCRIBE", "UNSUB",  "PINGREQ"};
     using State = Channel::State;
@@ -196,7 +200,7 @@ TEST_CASE("Every packet in every state is dealt with, and what is wrong closes",
                                 "CONNECT v311 id=c clean", "CONNECT v31 id=c clean"}) {
         for (const State state : {State::WaitingConnect, State::Authenticating, State::Attaching,
                                   State::Connected, State::LettingGo, State::Closed}) {
-            for (const char* packet : packets) {
+            for (const char* packet : kPackets) {
                 INFO(connect << " in " << name_of(state) << ": " << packet);
                 ChannelLimits limits;
                 limits.auth_methods = {"X"};
