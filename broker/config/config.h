@@ -151,7 +151,7 @@ struct MqttConfig {
     bool wildcard = true;
     bool shared = true;
     uint32_t receive_maximum = 1024;
-    uint32_t max_inflight = 32;
+    uint32_t max_inflight = 1024;
     uint32_t topic_alias_maximum = 32;
     uint32_t topic_alias_maximum_out = 32;
     Milliseconds max_keep_alive{3'600'000};

@@ -192,6 +192,9 @@ class Options(BrokerCase):
             writer.publish(topic, b"end", qos=1)
             for packet in reader.until("end"):
                 seen.append((packet.payload, packet.retain))
+            while seen.count((b"kept", True)) < 10:  # a replay may come after a live message
+                packet = reader.message()
+                seen.append((packet.payload, packet.retain))
             self.assertEqual([p for p, retain in seen if not retain],
                              [str(n).encode() for n in range(10)])
             self.assertEqual(seen.count((b"kept", True)), 10)

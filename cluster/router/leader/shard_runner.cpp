@@ -143,8 +143,6 @@ void ShardRunner::count_retained() {
 
 void ShardRunner::send_answers() {
     std::vector<GroupAnswer> ready;
-    for (const RouteMade& made : actions_.made)
-        routes_.made(made, ready);
     std::vector<GroupAnswer> when_shown;
     for (std::size_t at = 0; at < actions_.answers.size(); ++at) {
         Answer& answer = actions_.answers[at];
@@ -158,6 +156,9 @@ void ShardRunner::send_answers() {
             router_.route_answer({group_id(), std::move(answer)});
         }
     }
+    // After the answers have begun to wait: what they wait for may be made in this very turn.
+    for (const RouteMade& made : actions_.made)
+        routes_.made(made, ready);
     for (GroupAnswer& answer : ready)
         router_.route_answer(std::move(answer));
     if (changed_filters_.empty() && when_shown.empty()) return;
