@@ -189,7 +189,11 @@ class Retained(Concurrent):
 class Takeover(Concurrent):
     def test_one_connection_survives_when_many_come_at_once(self):
         """G7: all get a CONNACK or are told; in the end one is alive and has the session."""
-        client_id, topic = self.new_id(), self.topic()
+        for round_number in range(8):
+            self.crowd(self.topic(str(round_number)))
+
+    def crowd(self, topic):
+        client_id = self.new_id()
         self.durable(client_id=client_id).subscribe(topic, qos=1)
         clients = [self.raw() for _ in range(12)]
         data = wire.connect(client_id, clean=False, props={"session_expiry": 60})

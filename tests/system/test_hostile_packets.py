@@ -109,8 +109,6 @@ class Oversized(AttackCase):
 class Identifiers(AttackCase):
     options = {"mqtt.max_inflight": 32}
 
-    options = {"mqtt.max_inflight": 32}
-
     def test_one_qos_2_identifier_sent_again_and_again_is_kept_once(self):
         client = self.client()
         packet = wire.publish(self.topic(), b"x" * 1000, qos=2, packet_id=7)
