@@ -135,8 +135,6 @@ void NodeLoopPort::receive() {
         if (parcel->deliveries.count > 0) sink_.on_deliveries(parcel->deliveries);
         for (const SharedDelivery& delivery : parcel->shared)
             sink_.on_shared(delivery);
-        for (const LetGoRequest& request : parcel->let_go)
-            sink_.on_let_go(request);
         if (!parcel->taken.taken.empty()) {
             if (!context_.exchange.is_loop(parcel->from)) {
                 for (std::size_t i = 0; i < parcel->taken.taken.size(); ++i)
@@ -146,6 +144,9 @@ void NodeLoopPort::receive() {
         }
         for (const GroupAnswer& answer : parcel->answers)
             on_answer(answer);
+        // After the answers: a connection that was attached in the same turn is known by then.
+        for (const LetGoRequest& request : parcel->let_go)
+            sink_.on_let_go(request);
         for (const uint64_t token : parcel->shown)
             sink_.on_shown(token);
     }
