@@ -248,7 +248,7 @@ NOT_YET = {"chaos": "no cluster to break yet", "helm": "no chart yet"}
 
 def main():
     left_out = os.environ.get("QUORATE_SKIP", "").split()
-    names = sys.argv[1:] or [name for name in SUITES if name not in BY_NAME_ONLY + left_out]
+    names = sys.argv[1:] or [name for name in SUITES if name not in BY_NAME_ONLY.union(left_out)]
     unknown = [name for name in names if name not in SUITES and name not in NOT_YET]
     if unknown:
         known = " ".join([*SUITES, *NOT_YET])
