@@ -199,6 +199,26 @@ class Others(Sample):
             self.assertTrue(rule.__doc__, rule.__name__)
 
 
+class OneDefinition(Sample):
+    def test_two_files_may_not_define_one_name(self):
+        self.assert_bad(rules.one_definition, {
+            "broker/a.cpp": "namespace q {\nstruct X {\n};\n}\n",
+            "broker/b.h": "namespace q {\ntemplate <typename T>\nclass X final : public Y {};\n}\n"},
+            "broker/b.h:3: q::X is also defined at broker/a.cpp:2")
+        self.assert_bad(rules.one_definition, {
+            "tests/unit/a/a.cpp": "namespace q { struct X {}; }", "proto/b.h":
+            "namespace q {\nclass [[nodiscard]] X {};\n}"}, "also defined at proto/b.h:2")
+
+    def test_names_of_a_file_alone_and_of_other_programs_may_repeat(self):
+        hidden = ("namespace q {\nnamespace {\nstruct X { int a; };\n}\n"
+                  "void f() { struct Y {}; }\n}")
+        self.assert_good(rules.one_definition, {
+            "broker/a.cpp": hidden, "broker/b.cpp": hidden,
+            "broker/c.h": "namespace q {\nstruct X;\nclass Z {\n  public:\n    struct X {};\n};\n",
+            "tests/unit/a/a.cpp": "struct T {};", "tests/unit/b/b.cpp": "struct T {};",
+            "tests/fuzz/a.cpp": "struct T {};", "tests/fuzz/b.cpp": "struct T {};"})
+
+
 class Parsing(unittest.TestCase):
     def test_blanking_keeps_lines_and_separators(self):
         text = "a /* x\n y */ b \"s\\\"t\" 'c' 1'000'000 R\"x(\n)\"\n)x\" c // d\n"

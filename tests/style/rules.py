@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 
-from tree import CPP, code_only, functions
+from tree import CPP, code_only, functions, types
 
 # What each folder may include besides itself; `name.h` allows one header of a folder. Everything
 # may include proto/base. The longest folder that fits a file decides.
@@ -251,6 +251,30 @@ def forbidden_words(tree):
     return out
 
 
+def program_of(path):
+    """What a file is linked into: the product, the benches, or a program of tests."""
+    if path.startswith("tests/fuzz/") and path.endswith(".cpp"):
+        return path
+    if path.startswith("tests/"):
+        return os.path.dirname(path)
+    return "bench" if path.startswith("bench/") else "product"
+
+
+def one_definition(tree):
+    """A class name belongs to one file of a program; two would be mixed up by the linker."""
+    places = {}
+    for path in tree.cpp():
+        for line, name in types(tree.read(path)):
+            places.setdefault((program_of(path), name), []).append(f"{path}:{line}")
+    out = []
+    for (program, name), here in sorted(places.items()):
+        others = places.get(("product", name), []) if program != "product" else []
+        if len({each.split(":")[0] for each in here + others}) > 1:
+            out.append(f"{here[-1]}: {name} is also defined at {(others + here)[0]}; rename one or "
+                       "move it into an anonymous namespace")
+    return out
+
+
 def catch_shim(tree):
     """Catch2 comes through tests/unit/catch.h, because versions 2 and 3 differ."""
     return [f'{path}:{line}: use #include "tests/unit/catch.h"'
@@ -280,4 +304,5 @@ def formatted(tree):
 
 
 RULES = (include_direction, foreign_headers, header_form, file_length, function_length,
-         line_length, readme, units_per_folder, forbidden_words, catch_shim, top_level, formatted)
+         line_length, readme, units_per_folder, forbidden_words, one_definition, catch_shim,
+         top_level, formatted)

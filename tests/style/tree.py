@@ -57,9 +57,14 @@ def code_only(text):
     return TOKEN.sub(blank, text)
 
 
+def without_directives(text):
+    """The same without comments, strings and preprocessor lines."""
+    return re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", blank, code_only(text), flags=re.MULTILINE)
+
+
 def functions(text):
     """(first line, number of lines) of each function with its head; rough, for formatted code."""
-    code = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", blank, code_only(text), flags=re.MULTILINE)
+    code = without_directives(text)
     scopes, head_start, found = [], 0, []
     for at, character in enumerate(code):
         if character == ";" or character == "}":
@@ -88,3 +93,41 @@ def kind_of(head):
     if re.search(r"\b(class|struct|union|enum)\b", head) and not re.search(r"\)\s*[^()]*$", head):
         return "scope"
     return "function" if ")" in head and "=" not in head.split("(")[0] else "inner"
+
+
+NAMESPACE = re.compile(r"^(?:inline\s+)?namespace\s*([\w:]*)$")
+TYPE = re.compile(r"^(?:class|struct|union)\s+([\w:]+)(?:\s+final)?\s*(?::(?!:).*)?$", re.DOTALL)
+
+
+def types(text):
+    """(line, qualified name) of each class, struct and union that other files could mean too.
+
+    Those in anonymous namespaces and in functions are a file's own.
+    """
+    code = without_directives(text)
+    scopes, head_start, found = [], 0, []
+    for at, character in enumerate(code):
+        if character == "}" and scopes:
+            scopes.pop()
+        elif character == "{":
+            name, is_type = name_of(code[head_start:at])
+            scopes.append(name)
+            if is_type and None not in scopes:
+                found.append((code.count("\n", 0, at) + 1, "::".join(filter(None, scopes))))
+        if character in ";{}":
+            head_start = at + 1
+    return found
+
+
+def name_of(head):
+    """(name, whether it is a type) of what a brace opens; None: a scope that hides its names."""
+    head = re.sub(r"\b(public|private|protected)\s*:(?!:)", "", head)
+    head = re.sub(r"\balignas\s*\([^)]*\)|\[\[[^\]]*\]\]", "", head).strip()
+    head = re.sub(r"^template\s*<.*>\s*(?=(class|struct|union)\b)", "", head, flags=re.DOTALL)
+    if head == "extern":
+        return "", False
+    namespace = NAMESPACE.match(head)
+    if namespace:
+        return namespace.group(1) or None, False
+    found = TYPE.match(head)
+    return (found.group(1), True) if found else (None, False)
