@@ -91,13 +91,21 @@ std::optional<Broker::Failure> Broker::open() {
     if (auto failure = open_cluster()) return failure;
     const FrontEndOptions options = front_end_options(config_, loops);
     for (uint16_t i = 0; i < loops; ++i) {
-        auto made = std::make_unique<Loop>(LoopId(i), clock_, event_loop_options(config_));
-        made->front_end = std::make_unique<FrontEnd>(
-            made->loop, options, status_, metrics_.make_shard(), log_.as("mqtt"), system_seed());
-        made->front_end->set_port(cluster_->make_port(LoopId(i), *made->front_end,
-                                                      [&loop = made->loop] { loop.wakeup(); }));
-        made->loop.set_hooks(made->front_end.get());
-        loops_.push_back(std::move(made));
+        loops_.push_back(std::make_unique<Loop>(LoopId(i), clock_, event_loop_options(config_)));
+    }
+    for (auto& made : loops_) {
+        EventLoop& loop = made->loop;
+        made->front_end = std::make_unique<FrontEnd>(loop, options, status_, metrics_.make_shard(),
+                                                     log_.as("mqtt"), system_seed());
+        made->front_end->set_port(cluster_->make_port(
+            loop.id(), *made->front_end, [this, &loop](std::optional<LoopId> sender) {
+                if (sender) {
+                    loop.mail(loops_[sender->value()]->loop);
+                } else {
+                    loop.mail();
+                }
+            }));
+        loop.set_hooks(made->front_end.get());
     }
     if (auto failure = open_listeners()) return failure;
     if (auto failure = open_http()) return failure;

@@ -473,6 +473,10 @@ void FrontEnd::on_wakeup() {
     for (Task& task : taken_tasks_)
         task();
     taken_tasks_.clear();
+}
+
+void FrontEnd::on_mail() {
+    now_ = loop_time(loop_.now());
     port_->receive();
 }
 

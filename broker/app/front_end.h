@@ -6,7 +6,8 @@
 // In a turn everything that is ready is read first; what was gathered for other threads and for the
 // sockets leaves at its end, one batch per thread and one write per connection.
 //
-// Thread: the loop's, but for construction and destruction. Owner: the broker.
+// Thread: that which holds the loop's turn, but for construction and destruction; tasks and ticks
+// run on the loop's own. Owner: the broker.
 // Errors: what ends a connection is logged once, here, and counted.
 // Spec: design of the front-ends; MQTT 5 §4.
 #pragma once
@@ -112,6 +113,7 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
 
     // Of LoopHooks:
     void on_wakeup() override;
+    void on_mail() override;
     void before_poll() override;
     void after_poll() override;
     void on_tick(std::chrono::nanoseconds now) override;

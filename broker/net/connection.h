@@ -75,9 +75,9 @@ class ConnectionHandler {
 // Output is gathered and written once a turn. An idle plain connection owns no buffer: about 450
 // bytes with its libuv handle.
 //
-// Thread: the loop that accepted the socket. Owner: ConnectionSet of that loop; a reference is
-// valid until on_closed() returns. Errors: by EndCause. Spec: MQTT 5 §4.2 (Network Connections),
-// §6.
+// Thread: that which holds the turn of the loop that accepted the socket. Owner: ConnectionSet of
+// that loop; a reference is valid until on_closed() returns. Errors: by EndCause. Spec: MQTT 5 §4.2
+// (Network Connections), §6.
 class Connection final : public PollHandle::Target {
   public:
     struct Origin {
@@ -176,6 +176,7 @@ class Connection final : public PollHandle::Target {
     void end(EndCause cause);
     // Writes what there is; called once a turn for a dirty connection.
     void flush();
+    void flush_borrowed();
     void flush_through_stack();
     void write_wire(OutputBuffer& wire);
     void tell_writable();

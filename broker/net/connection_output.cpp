@@ -35,6 +35,19 @@ void Connection::flush() {
     update_watch();
 }
 
+// What needs the loop's own thread stays on the list of dirty connections.
+void Connection::flush_borrowed() {
+    if (state_ == State::Open && !present_again_ && !want_writable_) {
+        if (transport_) {
+            flush_through_stack();
+        } else if (!blocked_) {
+            write_wire(output_);
+        }
+        if (state_ == State::Open && !blocked_) return;
+    }
+    mark_dirty();
+}
+
 void Connection::flush_through_stack() {
     bool all_wrapped = false;
     while (!blocked_ && !all_wrapped && state_ != State::Closed) {
@@ -122,7 +135,7 @@ void Connection::end(EndCause cause) {
     if (state_ == State::Closed) return;
     if (state_ == State::Open) cause_ = cause;
     state_ = State::Closed;
-    poll_.watch(PollHandle::kNone);
+    if (!set_.borrowed_) poll_.watch(PollHandle::kNone);
     mark_dirty();
 }
 
@@ -157,6 +170,10 @@ void Connection::check_deadlines(std::chrono::nanoseconds now) {
 }
 
 void Connection::update_watch() {
+    if (set_.borrowed_) {
+        mark_dirty();
+        return;
+    }
     unsigned events = PollHandle::kNone;
     switch (state_) {
         case State::Open: {

@@ -53,6 +53,16 @@ bool ConnectionSet::flush() {
     return dirty_.empty();
 }
 
+bool ConnectionSet::flush_borrowed() {
+    flushing_.swap(dirty_);
+    for (Connection* connection : flushing_) {
+        connection->dirty_ = false;
+        connection->flush_borrowed();
+    }
+    flushing_.clear();
+    return dirty_.empty();
+}
+
 void ConnectionSet::tell_end(Connection& connection) {
     // What the handler does to it in its last call must not put it on the list.
     bool listed = connection.dirty_;

@@ -53,6 +53,11 @@ class ConnectionSet {
     // Writes all dirty connections, then ends those that are closed. True when nothing is left to
     // do before the loop may sleep.
     [[nodiscard]] bool flush();
+    // The same in a borrowed turn: only writes. True when nothing is left for the loop's thread.
+    [[nodiscard]] bool flush_borrowed();
+    // In a borrowed turn nothing is watched, ended or freed: that is put off until the next
+    // flush().
+    void set_borrowed(bool borrowed) { borrowed_ = borrowed; }
     void start_turn();
     // Checks deadlines once a second.
     void tick(std::chrono::nanoseconds now);
@@ -81,6 +86,7 @@ class ConnectionSet {
     std::chrono::nanoseconds last_check_{0};
     uint32_t open_handshakes_ = 0;
     uint32_t handshake_steps_left_ = 0;
+    bool borrowed_ = false;
 };
 
 }  // namespace quorate::broker

@@ -1,11 +1,15 @@
+// Long, because everything that touches libuv is here.
 #include "broker/net/event_loop.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
+#include <vector>
 
 #include <uv.h>
 
 #include "broker/net/connection_set.h"
+#include "broker/net/turn.h"
 #include "proto/base/assert.h"
 
 namespace quorate::broker {
@@ -14,6 +18,13 @@ namespace {
 
 constexpr uint64_t kTickMilliseconds = 100;
 constexpr std::size_t kIdlePoolBytes = 256U << 10;
+// Mail that answers mail is followed so often before the loop looks at its sockets again.
+constexpr int kMailRounds = 3;
+// A loop with more ready sockets than this in a turn has enough to do: it wakes the others.
+constexpr uint32_t kEventsOfIdleTurn = 4;
+// Who works so long for another loop has taken over too much: the other works itself for a while.
+constexpr std::chrono::nanoseconds kBorrowedTurnMax = std::chrono::microseconds(100);
+constexpr std::chrono::nanoseconds kBorrowPause = std::chrono::milliseconds(10);
 
 void check_uv(int result, const char* what) {
     if (result != 0) QUORATE_FATAL(what);
@@ -36,17 +47,39 @@ struct EventLoop::Impl {
     void begin_turn() {
         if (in_turn) return;
         in_turn = true;
+        if (!holds_turn) turn.take();
+        holds_turn = true;
+        events = 0;
         now = clock.now();
         last_turn.store(now.count(), std::memory_order_relaxed);
         connections->start_turn();
     }
-    void end_turn() {
-        std::chrono::nanoseconds took = clock.now() - now;
+    std::chrono::nanoseconds account() {
+        const std::chrono::nanoseconds end = clock.now();
+        const std::chrono::nanoseconds took = end - now;
+        now = end;
         times.busy += took;
         if (took > times.longest_turn) times.longest_turn = took;
         times.turns += 1;
-        in_turn = false;
+        return took;
     }
+    void take_mail() {
+        if (turn.take_mail() && hooks != nullptr) hooks->on_mail();
+    }
+    // Everything that can be done before the loop sleeps; false when output is left over.
+    bool settle() {
+        take_mail();
+        if (hooks != nullptr) hooks->before_poll();
+        const bool done = connections->flush();
+        run_errands();
+        return done;
+    }
+    void wake_owner() { uv_async_send(&wake); }
+    void announce_from(Impl& from);
+    void run_errands();
+    void poll_without_wait(bool without);
+    // On the thread of another loop, which has taken the turn and the mail.
+    void run_borrowed();
 
     static Impl& of(void* data) { return *static_cast<Impl*>(data); }
     static void on_wake(uv_async_t* handle) noexcept;
@@ -66,11 +99,20 @@ struct EventLoop::Impl {
     uv_check_t check{};
     uv_timer_t tick{};
     uv_timer_t wait{};  // of run_once()
+    uv_idle_t spin{};   // while it is active a poll does not wait
     std::unique_ptr<ConnectionSet> connections;
     std::chrono::nanoseconds now;
     std::chrono::nanoseconds last_trim{0};
     LoopTimes times;
+    Turn turn;
+    bool borrowed = false;                       // the holder of the turn is another loop's thread
+    uint32_t events = 0;                         // ready sockets of this turn
+    std::vector<Impl*> errands;                  // sleeping loops whose mail is ours to look after
+    std::atomic<int64_t> not_borrowed_until{0};  // Clock::now()
+    // Of the loop's own thread, whoever holds the turn:
     bool in_turn = false;
+    bool holds_turn = true;
+    bool spinning = false;
     std::atomic<bool> stopping{false};
     std::atomic<int64_t> last_turn{0};
 };
@@ -85,15 +127,78 @@ void EventLoop::Impl::on_wake(uv_async_t* handle) noexcept {
 void EventLoop::Impl::on_prepare(uv_prepare_t* handle) noexcept {
     Impl& impl = of(handle->data);
     impl.begin_turn();
-    if (impl.hooks != nullptr) impl.hooks->before_poll();
-    // What is still left would wait for the next event otherwise.
-    if (!impl.connections->flush()) uv_async_send(&impl.wake);
-    impl.end_turn();
+    bool sleeps = false;
+    for (int round = 0; round < kMailRounds && !sleeps; ++round) {
+        // Output left over would wait for the next event otherwise.
+        const bool done = impl.settle();
+        impl.account();
+        if (!done) break;
+        sleeps = impl.turn.release();
+    }
+    // A borrower touches nothing of what follows.
+    impl.holds_turn = !sleeps;
+    impl.in_turn = false;
+    impl.poll_without_wait(!sleeps);
+}
+
+void EventLoop::Impl::poll_without_wait(bool without) {
+    if (without == spinning) return;
+    spinning = without;
+    if (without) {
+        uv_idle_start(&spin, [](uv_idle_t*) {});
+    } else {
+        uv_idle_stop(&spin);
+    }
+}
+
+void EventLoop::Impl::announce_from(Impl& from) {
+    if (!turn.announce()) return;
+    const bool errand = !from.borrowed && from.events <= kEventsOfIdleTurn &&
+                        !from.stopping.load(std::memory_order_relaxed) &&
+                        from.now.count() >= not_borrowed_until.load(std::memory_order_relaxed);
+    if (errand) {
+        from.errands.push_back(this);
+    } else {
+        wake_owner();
+    }
+}
+
+void EventLoop::Impl::run_errands() {
+    for (Impl* other : errands) {
+        // Else it woke up by itself and looks after its mail.
+        if (other->turn.take_with_mail()) other->run_borrowed();
+    }
+    errands.clear();
+}
+
+void EventLoop::Impl::run_borrowed() {
+    borrowed = true;
+    connections->set_borrowed(true);
+    now = clock.now();
+    last_turn.store(now.count(), std::memory_order_relaxed);
+    bool done = true;
+    for (int round = 0; round < kMailRounds; ++round) {
+        if (hooks != nullptr) {
+            hooks->on_mail();
+            hooks->before_poll();
+        }
+        done = connections->flush_borrowed();
+        if (!done || !turn.take_mail()) break;
+        if (round + 1 == kMailRounds) static_cast<void>(turn.announce());
+    }
+    times.borrowed += 1;
+    if (account() > kBorrowedTurnMax) {
+        not_borrowed_until.store((now + kBorrowPause).count(), std::memory_order_relaxed);
+    }
+    connections->set_borrowed(false);
+    borrowed = false;
+    if (turn.release_with_mail() || !done) wake_owner();
 }
 
 void EventLoop::Impl::on_check(uv_check_t* handle) noexcept {
     Impl& impl = of(handle->data);
     impl.begin_turn();
+    impl.take_mail();
     if (impl.hooks != nullptr) impl.hooks->after_poll();
     static_cast<void>(impl.connections->flush());  // on_prepare takes what is left
 }
@@ -116,6 +221,7 @@ void EventLoop::Impl::open() {
     check_uv(uv_check_init(&loop, &check), "uv_check_init");
     check_uv(uv_timer_init(&loop, &tick), "uv_timer_init");
     check_uv(uv_timer_init(&loop, &wait), "uv_timer_init");
+    check_uv(uv_idle_init(&loop, &spin), "uv_idle_init");
     wake.data = this;
     prepare.data = this;
     check.data = this;
@@ -128,7 +234,7 @@ void EventLoop::Impl::open() {
 
 void EventLoop::Impl::close() {
     for (uv_handle_t* handle : {as_handle(&wake), as_handle(&prepare), as_handle(&check),
-                                as_handle(&tick), as_handle(&wait)}) {
+                                as_handle(&tick), as_handle(&wait), as_handle(&spin)}) {
         uv_close(handle, nullptr);
     }
     uv_run(&loop, UV_RUN_DEFAULT);  // close callbacks
@@ -152,6 +258,7 @@ void EventLoop::set_hooks(LoopHooks* hooks) {
 
 void EventLoop::run() {
     if (!impl_->stopping.load(std::memory_order_acquire)) uv_run(&impl_->loop, UV_RUN_DEFAULT);
+    ASSERT(impl_->holds_turn, "a loop stops in its own turn");
     impl_->connections->stop();
 }
 
@@ -173,7 +280,15 @@ void EventLoop::stop() noexcept {
 }
 
 void EventLoop::wakeup() noexcept {
-    uv_async_send(&impl_->wake);
+    impl_->wake_owner();
+}
+
+void EventLoop::mail() noexcept {
+    if (impl_->turn.announce()) impl_->wake_owner();
+}
+
+void EventLoop::mail(EventLoop& from) noexcept {
+    impl_->announce_from(*from.impl_);
 }
 
 std::chrono::nanoseconds EventLoop::now() const {
@@ -252,6 +367,7 @@ struct PollHandle::Impl {
     static void ready(uv_poll_t* handle, int status, int uv_events) noexcept {
         auto* impl = static_cast<Impl*>(handle->data);
         impl->loop->begin_turn();
+        impl->loop->events += 1;
         if (status < 0) {
             // libuv stops a handle that has an error: reading or writing will tell which.
             impl->events = kNone;

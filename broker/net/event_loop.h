@@ -15,18 +15,22 @@ namespace quorate::broker {
 class ConnectionSet;
 class EventLoop;
 
-// What a loop calls, always on its own thread. One turn of the loop is:
+// What a loop calls, always by whoever holds its turn (see turn.h): its own thread, and for on_mail
+// and the before_poll that follows it also the thread of another loop. One turn of the loop is:
 //
-//   timers, on_tick -> before_poll -> flush -> [wait] -> on_bytes..., on_wakeup -> after_poll ->
-//   flush
+//   timers, on_tick -> on_mail, before_poll -> flush -> [wait] -> on_bytes..., on_wakeup ->
+//   on_mail, after_poll -> flush
 //
 // where `flush` writes the output of all connections that have some (one write each) and then calls
 // on_closed of those that ended.
 class LoopHooks {
   public:
     virtual ~LoopHooks() = default;
-    // At least once after one or more wakeup() calls: drain the mailboxes.
+    // At least once after one or more wakeup() calls, on the loop's own thread.
     virtual void on_wakeup() {}
+    // Mail was announced since the last call: take all of it. What it leads to must not need the
+    // loop's own thread: no timers, no listeners; connections may be written, closed, aborted.
+    virtual void on_mail() {}
     // Last chance before the loop may sleep; output made here is still written before.
     virtual void before_poll() {}
     // Everything that was ready has been read: pass batches on, once a turn.
@@ -52,13 +56,14 @@ struct LoopTimes {
     std::chrono::nanoseconds busy{0};          // since the loop was made
     std::chrono::nanoseconds longest_turn{0};  // since the last take_times()
     uint64_t turns = 0;                        // since the loop was made
+    uint64_t borrowed = 0;                     // of them, by another loop's thread
 };
 
 // One thread's loop.
 //
 // Thread: made, run and destroyed by one thread (it may be made by another before run());
-// wakeup(), stop() and last_turn() from any. Owner: the program; outlives its listeners, timers and
-// hooks' users. Errors: a loop that cannot be made is out of descriptors: fatal.
+// wakeup(), mail(), stop() and last_turn() from any. Owner: the program; outlives its listeners,
+// timers and hooks' users. Errors: a loop that cannot be made is out of descriptors: fatal.
 class EventLoop {
   public:
     EventLoop(LoopId id, const Clock& clock, EventLoopOptions options = {});
@@ -74,8 +79,15 @@ class EventLoop {
     // One turn without waiting longer than `wait`: for tests and for a simulated start.
     void run_once(std::chrono::milliseconds wait);
     void stop() noexcept;
-    // Makes on_wakeup() run soon. Several calls may become one.
+    // Makes on_wakeup() run soon. Several calls may become one. Thread: any.
     void wakeup() noexcept;
+
+    // Makes on_mail() run soon: at once or at the end of the turn when the loop is awake, else by
+    // waking it. Thread: any.
+    void mail() noexcept;
+    // The same, said by who holds the turn of `from`: when this loop sleeps and `from` has little
+    // else to do, the thread of `from` does this loop's work itself at the end of its turn.
+    void mail(EventLoop& from) noexcept;
 
     // Time at which this turn began (Clock::now()), the same for all that happens in it.
     [[nodiscard]] std::chrono::nanoseconds now() const;

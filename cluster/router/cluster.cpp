@@ -355,9 +355,9 @@ void Cluster::stop() {
     impl_->stop();
 }
 
-std::unique_ptr<LoopPort> Cluster::make_port(LoopId loop, LoopSink& sink,
-                                             std::function<void()> wake) {
-    impl_->exchange->set_loop(loop, std::move(wake));
+std::unique_ptr<LoopPort> Cluster::make_port(
+    LoopId loop, LoopSink& sink, std::function<void(std::optional<LoopId> sender)> tell) {
+    impl_->exchange->set_loop(loop, std::move(tell));
     return std::make_unique<NodeLoopPort>(
         NodeLoopPort::Context{*impl_->exchange, *impl_->directory, impl_->options.layout, loop,
                               impl_->incarnation, impl_->host->workers(), LoopCredit{}},

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,9 +69,11 @@ class Cluster {
     // After the loops have stopped. Idempotent.
     void stop();
 
-    // One for each loop, before its thread runs. `wake` is called from any thread.
-    [[nodiscard]] std::unique_ptr<LoopPort> make_port(LoopId loop, LoopSink& sink,
-                                                      std::function<void()> wake);
+    // One for each loop, before its thread runs. `tell` is called when something has come for
+    // LoopPort::receive(), by the thread that sent it: with the sender's loop when it was sent in
+    // that loop's turn, with nothing when it came from another thread.
+    [[nodiscard]] std::unique_ptr<LoopPort> make_port(
+        LoopId loop, LoopSink& sink, std::function<void(std::optional<LoopId> sender)> tell);
 
     [[nodiscard]] Incarnation incarnation() const;
     [[nodiscard]] const ShardLayout& layout() const;

@@ -10,13 +10,19 @@ constexpr std::size_t kUnbounded = SIZE_MAX;
 
 }  // namespace
 
-void Exchange::set_loop(LoopId loop, std::function<void()> wake) {
+void Exchange::set_loop(LoopId loop, Tell tell) {
     ASSERT(loop.value() < loops_, "no such loop");
-    mailboxes_[loop.value()] = std::make_unique<LoopMailbox>(kUnbounded, std::move(wake));
+    mailboxes_[loop.value()] = std::make_unique<LoopMailbox>(kUnbounded, [] {});
+    tell_[loop.value()] = std::move(tell);
 }
 
 void Exchange::post(LoopId loop, std::unique_ptr<LoopParcel> parcel) {
+    // What a loop sends itself comes back by way of the directory's thread.
+    const PortId from = parcel->from;
+    std::optional<LoopId> sender;
+    if (is_loop(from) && from != port_of(loop)) sender = loop_at(from);
     mailboxes_[loop.value()]->push_reserved(std::move(parcel));
+    tell_[loop.value()](sender);
 }
 
 void Exchange::post(WorkerId worker, std::unique_ptr<WorkerParcel> parcel) {

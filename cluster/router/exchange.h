@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cluster/router/traffic.h"
@@ -25,10 +26,13 @@ class Exchange {
 
     Exchange(uint16_t loops, uint16_t workers) : loops_(loops), workers_(workers) {
         mailboxes_.resize(loops);
+        tell_.resize(loops);
     }
 
-    // How to wake a loop's thread, from any thread. Before traffic begins.
-    void set_loop(LoopId loop, std::function<void()> wake);
+    // Tells a loop of a parcel in its mailbox; see Cluster::make_port.
+    using Tell = std::function<void(std::optional<LoopId> sender)>;
+    // Before traffic begins.
+    void set_loop(LoopId loop, Tell tell);
     void set_workers(PostToWorker post) { post_to_worker_ = std::move(post); }
 
     [[nodiscard]] uint16_t loops() const { return loops_; }
@@ -56,6 +60,7 @@ class Exchange {
     uint16_t loops_;
     uint16_t workers_;
     std::vector<std::unique_ptr<LoopMailbox>> mailboxes_;
+    std::vector<Tell> tell_;
     PostToWorker post_to_worker_;
 };
 

@@ -20,7 +20,7 @@ class Node {
     static constexpr Incarnation kIncarnation = make_incarnation(NodeId(1), 1);
 
     explicit Node(const ShardOptions& options = {}) : shard(options) {
-        exchange_.set_loop(LoopId(0), [] {});
+        exchange_.set_loop(LoopId(0), [](auto) {});
         exchange_.set_workers([this](WorkerId, std::unique_ptr<WorkerParcel> parcel) {
             to_worker.push_back(std::move(parcel));
         });

@@ -109,8 +109,8 @@ TEST_CASE("Commands for several groups share a parcel", "[traffic]") {
 TEST_CASE("A thread posts one parcel to each destination of a turn", "[traffic][exchange]") {
     Exchange exchange(2, 2);
     int woken = 0;
-    exchange.set_loop(LoopId(0), [&woken] { ++woken; });
-    exchange.set_loop(LoopId(1), [&woken] { woken += 10; });
+    exchange.set_loop(LoopId(0), [&woken](auto) { ++woken; });
+    exchange.set_loop(LoopId(1), [&woken](auto) { woken += 10; });
     std::vector<std::pair<WorkerId, std::unique_ptr<WorkerParcel>>> posted;
     exchange.set_workers([&posted](WorkerId worker, std::unique_ptr<WorkerParcel> parcel) {
         posted.emplace_back(worker, std::move(parcel));
