@@ -17,6 +17,17 @@ namespace {
 // Tasks of the broker's thread that wait for this loop: a handful at any time.
 constexpr std::size_t kTasksMax = 1024;
 
+// The channel keeps one number for a message of a shared group: the leader's ticket, which has 48
+// bits, and the leader's shard.
+constexpr uint32_t kShardBits = 16;
+constexpr uint64_t kShardMask = (1U << kShardBits) - 1;
+
+uint64_t shared_ticket(const cluster::SharedDelivery& delivery) {
+    ASSERT(delivery.shard.value() <= kShardMask && delivery.ticket >> (64 - kShardBits) == 0,
+           "a shard and a leader's ticket fit into one number");
+    return (delivery.ticket << kShardBits) | delivery.shard.value();
+}
+
 LoopTime loop_time(std::chrono::nanoseconds time) {
     return std::chrono::duration_cast<LoopTime>(time);
 }
@@ -412,7 +423,6 @@ void FrontEnd::offer_retained(Client& client, const SubscribeEntry& entry, uint3
 }
 
 void FrontEnd::on_shared(const cluster::SharedDelivery& delivery) {
-    const uint64_t ticket = next_shared_++;
     Client* found = client(delivery.connection.slot);
     const bool there = found != nullptr && found->generation() == delivery.connection.generation &&
                        found->channel().state() == Channel::State::Connected;
@@ -430,7 +440,7 @@ void FrontEnd::on_shared(const cluster::SharedDelivery& delivery) {
         no_room_.push_back({{found->slot(), found->generation()}, delivery.shard});
         return;
     }
-    if (answered) shared_[ticket] = {delivery.shard, delivery.ticket};
+    const uint64_t ticket = shared_ticket(delivery);
     Offer offer;
     offer.message = &*message;
     offer.qos = delivery.qos;
@@ -445,14 +455,13 @@ void FrontEnd::on_shared(const cluster::SharedDelivery& delivery) {
 
 void FrontEnd::shared_settled(uint64_t ticket, AckKind kind) {
     if (kind == AckKind::Pubrec) return;
-    const auto found = shared_.find(ticket);
-    if (found == shared_.end()) return;
-    cluster::SharedAck ack{
-        found->second.shard, found->second.ticket, cluster::SharedAck::Kind::Settled, {}};
+    cluster::SharedAck ack{ShardId(static_cast<uint32_t>(ticket & kShardMask)),
+                           ticket >> kShardBits,
+                           cluster::SharedAck::Kind::Settled,
+                           {}};
     if (kind == AckKind::Unsent) ack.kind = cluster::SharedAck::Kind::Unsent;
     if (kind == AckKind::UnackedQos1) ack.kind = cluster::SharedAck::Kind::UnackedQos1;
     if (kind == AckKind::UnackedQos2) ack.kind = cluster::SharedAck::Kind::UnackedQos2;
-    shared_.erase(found);
     port_->shared_ack(ack);
 }
 

@@ -137,11 +137,6 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void on_credit() override;
 
   private:
-    struct SharedTicket {
-        ShardId shard;
-        uint64_t ticket = 0;
-    };
-
     struct Waiting {
         uint32_t slot = 0;
         uint32_t generation = 0;
@@ -186,8 +181,6 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
         ShardId shard;
     };
     std::vector<NoRoom> no_room_;
-    std::unordered_map<uint64_t, SharedTicket> shared_;
-    uint64_t next_shared_ = 1;
     uint64_t reported_unmatched_ = 0;
     uint64_t id_seed_;
     uint64_t next_id_ = 1;

@@ -72,14 +72,7 @@ void NodeLoopPort::publish_to_shard(ShardId shard, const mqtt::MessageView& mess
 bool NodeLoopPort::publish_to_group(const GroupRoute& group, Ticket ticket,
                                     const mqtt::MessageView& message) {
     if (ticket != 0 && !take_credit(message.payload.size() + message.topic.size())) return false;
-    flat_.clear();
-    mqtt::encode_message(flat_, message);
-    GroupPublish publish;
-    publish.from = outbound_.self();
-    publish.group = group;
-    publish.ticket = ticket;
-    publish.message = SharedBytes(as_bytes(flat_));
-    outbound_.worker(worker_of(group.shard)).groups.push_back(std::move(publish));
+    outbound_.worker(worker_of(group.shard)).group_batch.add(group, ticket, message);
     return true;
 }
 

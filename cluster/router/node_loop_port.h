@@ -79,7 +79,6 @@ class NodeLoopPort final : public LoopPort {
     std::size_t outstanding_bytes_ = 0;
     bool refused_ = false;
     uint64_t live_dropped_ = 0;
-    std::string flat_;
 };
 
 }  // namespace quorate::cluster

@@ -32,6 +32,17 @@ void PublishBatch::add(Ticket ticket, uint8_t flags, const mqtt::MessageView& me
     ++count;
 }
 
+void GroupBatch::add(const GroupRoute& group, Ticket ticket, const mqtt::MessageView& message) {
+    RecordWriter out(bytes);
+    out.id(group.shard);
+    out.text(group.group);
+    out.u64(ticket);
+    const std::size_t start = reserve_length(bytes);
+    mqtt::encode_message(bytes, message);
+    fill_length(bytes, start);
+    ++count;
+}
+
 std::size_t CommandParcel::begin(GroupId group) {
     RecordWriter(bytes).id(group);
     ++count;

@@ -54,6 +54,25 @@ struct PublishBatch {
     }
 };
 
+// Publishes of a loop for shared groups whose leaders one worker has.
+struct GroupBatch {
+    uint32_t count = 0;
+    std::string bytes;
+
+    void add(const GroupRoute& group, Ticket ticket, const mqtt::MessageView& message);
+    // Calls `visit(ShardId, group, Ticket, flat message)` for each, in order.
+    template <typename Visit>
+    void for_each(Visit&& visit) const {
+        RecordReader in(bytes);
+        while (!in.rest().empty()) {
+            const auto shard = in.id<ShardId>();
+            const std::string_view group = in.text();
+            const Ticket ticket = in.u64();
+            visit(shard, group, ticket, in.text());
+        }
+    }
+};
+
 // Tickets that their receiver has taken care of: queued in a session, committed in a shard, or
 // dropped by a limit and counted.
 struct TakenBatch {
@@ -190,7 +209,7 @@ struct GroupAnswer {
     Answer answer;
 };
 
-// A publish for a shared group.
+// A publish for a shared group, at its leader or on its way from an owner or outbox.
 struct GroupPublish {
     PortId from;
     GroupRoute group;
@@ -244,7 +263,8 @@ struct WorkerParcel {
     CommandParcel commands;
     PublishBatch owned;  // for the owner of the topic
     PublishBatch live;   // QoS 0 for connected durable sessions; the ticket is the shard's number
-    std::vector<GroupPublish> groups;
+    GroupBatch group_batch;            // from a loop
+    std::vector<GroupPublish> groups;  // from a worker
     std::vector<Want> wants;
     std::vector<SharedAck> shared_acks;
     std::vector<RetainedQuery> retained;

@@ -46,6 +46,15 @@ void WorkerRouter::receive(const WorkerParcel& parcel) {
     });
     for (const HandOver& entry : parcel.hand_overs)
         owner_.hand_over(entry);
+    parcel.group_batch.for_each(
+        [&](ShardId shard, std::string_view group, Ticket ticket, std::string_view flat) {
+            GroupPublish publish;
+            publish.from = parcel.from;
+            publish.group = {shard, std::string(group)};
+            publish.ticket = ticket;
+            publish.message = SharedBytes(as_bytes(flat));
+            shard_runner(shard)->publish_group(publish);
+        });
     for (const GroupPublish& publish : parcel.groups) {
         shard_runner(publish.group.shard)->publish_group(publish);
     }

@@ -13,6 +13,10 @@ namespace {
 // Durable members take what they are given into their queues, whose limits are their own.
 constexpr uint32_t kDurableCredit = 1U << 30;
 constexpr uint32_t kPickPage = 256;
+// A ticket has 48 bits, so that a loop can keep it in one number with the shard it belongs to.
+constexpr uint32_t kIndexBits = 24;
+constexpr uint64_t kFlightsMax = (uint64_t{1} << kIndexBits) - 1;
+constexpr uint32_t kGenerationMask = (1U << 24) - 1;
 
 mqtt::MessageView view_of(const SharedBytes& flat) {
     const auto message = mqtt::decode_message(flat.text());
@@ -26,7 +30,13 @@ SharedLeader::Group::Group(std::string_view text, SharedStrategy strategy)
     : name(text), hash(hash64(text)), dispatcher(strategy, hash64(text)) {}
 
 void SharedLeader::clear() {
-    flights_.clear();
+    for (Flight& flight : flights_) {
+        if (flight.group == nullptr) continue;
+        const uint32_t generation = flight.generation + 1;
+        flight = {};
+        flight.generation = generation;
+        free_flights_.push_back(static_cast<uint32_t>(&flight - flights_.data()));
+    }
     asked_.clear();
     touched_.clear();
     no_room_.clear();
@@ -38,6 +48,55 @@ SharedLeader::Group& SharedLeader::group(std::string_view name) {
     if (found != groups_.end()) return *found->second;
     auto made = std::make_unique<Group>(name, options_.strategy);
     return *groups_.emplace(std::string(name), std::move(made)).first->second;
+}
+
+void SharedLeader::touch(std::string_view name) {
+    Group& to = group(name);
+    to.loaded = false;
+    look_at(to);
+}
+
+void SharedLeader::look_at(Group& group) {
+    if (group.touched) return;
+    group.touched = true;
+    touched_.push_back(&group);
+}
+
+uint64_t SharedLeader::take_off(Flight flight) {
+    if (free_flights_.empty()) {
+        free_flights_.push_back(static_cast<uint32_t>(flights_.size()));
+        flights_.emplace_back();
+    }
+    const uint32_t index = free_flights_.back();
+    free_flights_.pop_back();
+    ASSERT(index < kFlightsMax, "members' windows bound what is in flight");
+    flight.generation = flights_[index].generation;
+    flights_[index] = std::move(flight);
+    return (uint64_t{flights_[index].generation & kGenerationMask} << kIndexBits) | (index + 1);
+}
+
+SharedLeader::Flight* SharedLeader::flight(uint64_t ticket) {
+    const uint64_t index = (ticket & kFlightsMax) - 1;
+    if (index >= flights_.size()) return nullptr;
+    Flight& flight = flights_[index];
+    if (flight.group == nullptr || (flight.generation & kGenerationMask) != ticket >> kIndexBits) {
+        return nullptr;
+    }
+    return &flight;
+}
+
+SharedLeader::Flight SharedLeader::land(uint64_t ticket) {
+    Flight* found = flight(ticket);
+    ASSERT(found != nullptr, "only a flight that is there can land");
+    Flight landed = std::exchange(*found, {});
+    found->generation = landed.generation + 1;
+    free_flights_.push_back(static_cast<uint32_t>(found - flights_.data()));
+    return landed;
+}
+
+bool SharedLeader::flies(const Group& group) const {
+    return std::ranges::any_of(flights_,
+                               [&](const Flight& flight) { return flight.group == &group; });
 }
 
 void SharedLeader::load(Group& group, const ShardState& state) {
@@ -58,8 +117,8 @@ void SharedLeader::load(Group& group, const ShardState& state) {
         if (member.kind == DestinationKind::Session) continue;
         // What a known member still has in flight stays taken from its window.
         const auto has =
-            static_cast<uint32_t>(std::ranges::count_if(flights_, [&](const auto& entry) {
-                return entry.second.group == &group && entry.second.member == member;
+            static_cast<uint32_t>(std::ranges::count_if(flights_, [&](const Flight& flight) {
+                return flight.group == &group && flight.member == member;
             }));
         group.dispatcher.set_credit(
             member, options_.member_window > has ? options_.member_window - has : 0);
@@ -69,11 +128,11 @@ void SharedLeader::load(Group& group, const ShardState& state) {
 void SharedLeader::publish(const GroupPublish& publish, const ShardState& state) {
     Group& to = group(publish.group.group);
     if (!to.loaded) load(to, state);
-    const bool committed = view_of(publish.message).qos != mqtt::QoS::AtMostOnce;
-    if (committed && to.any_durable) {
+    const mqtt::MessageView message = view_of(publish.message);
+    if (message.qos != mqtt::QoS::AtMostOnce && to.any_durable) {
         commit(publish);
     } else {
-        forward(to, publish);
+        forward(to, publish, message);
     }
 }
 
@@ -104,7 +163,7 @@ void SharedLeader::on_command(uint32_t token, const Answer& answer) {
     const auto* result = std::get_if<EnqueueGroupResult>(&answer.result);
     if (result != nullptr && !result->queued && !result->repeat) {
         // The last durable member left meanwhile: the others get it without a commit.
-        forward(group(asked.publish.group.group), asked.publish);
+        forward(group(asked.publish.group.group), asked.publish, view_of(asked.publish.message));
         return;
     }
     if (asked.done) {
@@ -127,15 +186,16 @@ void SharedLeader::answer(const GroupPublish& publish, uint32_t receivers, mqtt:
     }
 }
 
-void SharedLeader::forward(Group& group, const GroupPublish& publish) {
-    const bool answered = view_of(publish.message).qos != mqtt::QoS::AtMostOnce;
+void SharedLeader::forward(Group& group, const GroupPublish& publish,
+                           const mqtt::MessageView& message) {
+    const bool answered = message.qos != mqtt::QoS::AtMostOnce;
     const bool anyone = group.dispatcher.members() > 0;
     if (!anyone) {
         answer(publish, 0, mqtt::ReasonCode::Success);
         return;
     }
     // Those that wait go first.
-    const bool sent = group.waiting.empty() && dispatch(group, publish.message);
+    const bool sent = group.waiting.empty() && dispatch(group, publish.message, message);
     if (!sent && answered) {
         if (group.waiting.size() >= options_.waiting_max) {
             answer(publish, 0, mqtt::ReasonCode::QuotaExceeded);
@@ -146,8 +206,8 @@ void SharedLeader::forward(Group& group, const GroupPublish& publish) {
     answer(publish, 1, mqtt::ReasonCode::Success);
 }
 
-bool SharedLeader::dispatch(Group& group, const SharedBytes& flat) {
-    const mqtt::MessageView message = view_of(flat);
+bool SharedLeader::dispatch(Group& group, const SharedBytes& flat,
+                            const mqtt::MessageView& message) {
     const auto member = group.dispatcher.pick({message.publisher, hash64(message.topic)});
     if (!member) return false;
     if (member->member.kind != DestinationKind::Connection) {
@@ -155,10 +215,8 @@ bool SharedLeader::dispatch(Group& group, const SharedBytes& flat) {
         send_live(group, *member, flat);
         return true;
     }
-    const uint64_t ticket = next_flight_++;
     SharedDelivery delivery;
     delivery.connection = member->member.connection;
-    delivery.ticket = ticket;
     delivery.shard = shard_;
     delivery.qos = std::min(message.qos, member->qos);
     delivery.group_hash = group.hash;
@@ -166,7 +224,7 @@ bool SharedLeader::dispatch(Group& group, const SharedBytes& flat) {
     if (delivery.qos == mqtt::QoS::AtMostOnce) {
         group.dispatcher.unpick(member->member);
     } else {
-        flights_[ticket] = {&group, member->member, flat, std::nullopt, {}};
+        delivery.ticket = take_off({&group, 0, member->member, flat, std::nullopt, {}});
     }
     router_.outbound().loop(delivery.connection.loop).shared.push_back(std::move(delivery));
     return true;
@@ -186,8 +244,9 @@ void SharedLeader::room(const ConnectionRef& connection) {
     const auto found = no_room_.find(connection);
     if (found == no_room_.end()) return;
     for (const std::string& name : found->second) {
-        group(name).dispatcher.unpick(Destination::to_connection(connection));
-        touched_.insert(name);
+        Group& to = group(name);
+        to.dispatcher.unpick(Destination::to_connection(connection));
+        look_at(to);
     }
     no_room_.erase(found);
 }
@@ -195,19 +254,19 @@ void SharedLeader::room(const ConnectionRef& connection) {
 void SharedLeader::send_picked(const OutboxTarget& target, const OutboxEntryView& entry,
                                SharedBytes message) {
     Group& from = group(entry.group);
-    const uint64_t ticket = next_flight_++;
     SharedDelivery delivery;
     delivery.connection = entry.member.connection;
-    delivery.ticket = ticket;
     delivery.shard = shard_;
     delivery.qos = entry.message.qos;
     delivery.group_hash = from.hash;
     delivery.message = message;
-    flights_[ticket] = {&from, entry.member, std::move(message), target, entry.source.number};
+    delivery.ticket =
+        take_off({&from, 0, entry.member, std::move(message), target, entry.source.number});
     if (delivery.connection.incarnation == router_.incarnation()) {
         router_.outbound().loop(delivery.connection.loop).shared.push_back(std::move(delivery));
     } else {
-        ack({shard_, ticket, SharedAck::Kind::Unsent});  // of an earlier start of this node
+        ack({shard_, delivery.ticket,
+             SharedAck::Kind::Unsent});  // of an earlier start of this node
     }
 }
 
@@ -216,10 +275,8 @@ void SharedLeader::ack(const SharedAck& ack) {
         room(ack.connection);
         return;
     }
-    const auto found = flights_.find(ack.ticket);
-    if (found == flights_.end()) return;
-    const Flight flight = std::move(found->second);
-    flights_.erase(found);
+    if (flight(ack.ticket) == nullptr) return;
+    const Flight flight = land(ack.ticket);
     const bool no_room = ack.kind == SharedAck::Kind::NoRoom;
     if (no_room) {
         no_room_[flight.member.connection].push_back(flight.group->name);
@@ -240,27 +297,26 @@ void SharedLeader::ack(const SharedAck& ack) {
     } else if (again) {
         flight.group->waiting.push_front(flight.message);
     }
-    touched_.insert(flight.group->name);
+    look_at(*flight.group);
 }
 
 void SharedLeader::drain(Group& group) {
-    while (!group.waiting.empty() && dispatch(group, group.waiting.front())) {
+    while (!group.waiting.empty() &&
+           dispatch(group, group.waiting.front(), view_of(group.waiting.front()))) {
         group.waiting.pop_front();
     }
 }
 
 void SharedLeader::work(const ShardState& state, ClusterTime leader_now) {
-    std::set<std::string, std::less<>> touched;
+    std::vector<Group*> touched;
     touched.swap(touched_);
-    for (const std::string& name : touched) {
-        Group& to = group(name);
-        load(to, state);
-        if (to.any_durable) pick(to, state, leader_now);
-        drain(to);
-        if (to.dispatcher.members() > 0 || !to.waiting.empty()) continue;
-        const bool in_use = std::ranges::any_of(
-            flights_, [&](const auto& entry) { return entry.second.group == &to; });
-        if (!in_use) groups_.erase(name);
+    for (Group* to : touched) {
+        to->touched = false;
+        if (!to->loaded) load(*to, state);
+        if (to->any_durable) pick(*to, state, leader_now);
+        drain(*to);
+        const bool over = to->dispatcher.members() == 0 && to->waiting.empty() && !to->touched;
+        if (over && !flies(*to)) groups_.erase(groups_.find(to->name));
     }
 }
 
@@ -278,7 +334,7 @@ void SharedLeader::pick(Group& group, const ShardState& state, ClusterTime leade
             return true;
         });
     if (!status.ok()) return;  // the replica stops by itself when its state is damaged
-    if (read == kPickPage) touched_.insert(group.name);
+    if (read == kPickPage) look_at(group);
 }
 
 }  // namespace quorate::cluster

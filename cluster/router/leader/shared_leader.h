@@ -16,7 +16,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -50,7 +49,7 @@ class SharedLeader {
 
     void clear();
     // Its members have changed, or its replicated queue has something to pick.
-    void touch(std::string_view group) { touched_.emplace(group); }
+    void touch(std::string_view group);
 
     void publish(const GroupPublish& publish, const ShardState& state);
     void ack(const SharedAck& ack);
@@ -66,13 +65,15 @@ class SharedLeader {
         std::string name;
         uint64_t hash = 0;
         SharedDispatcher dispatcher;
-        bool loaded = false;
+        bool loaded = false;   // the members are those of the state
+        bool touched = false;  // has a place in touched_
         bool any_durable = false;
         std::deque<SharedBytes> waiting;  // memory only
         MessageNumber picked;             // of the replicated queue, up to here
     };
     struct Flight {
-        Group* group = nullptr;
+        Group* group = nullptr;  // null: a free place
+        uint32_t generation = 0;
         Destination member;
         SharedBytes message;
         std::optional<OutboxTarget> target;  // of an outbox entry
@@ -86,11 +87,17 @@ class SharedLeader {
     };
 
     Group& group(std::string_view name);
+    void look_at(Group& group);
+    // The place of a message that a member gets; its ticket names it until it is settled.
+    uint64_t take_off(Flight flight);
+    [[nodiscard]] Flight* flight(uint64_t ticket);
+    [[nodiscard]] Flight land(uint64_t ticket);
+    [[nodiscard]] bool flies(const Group& group) const;
     void load(Group& group, const ShardState& state);
     void commit(const GroupPublish& publish);
-    void forward(Group& group, const GroupPublish& publish);
+    void forward(Group& group, const GroupPublish& publish, const mqtt::MessageView& message);
     // False when no member has room.
-    bool dispatch(Group& group, const SharedBytes& message);
+    bool dispatch(Group& group, const SharedBytes& flat, const mqtt::MessageView& message);
     void drain(Group& group);
     void pick(Group& group, const ShardState& state, ClusterTime leader_now);
     // Gives back the credits of a connection that had no room.
@@ -105,9 +112,9 @@ class SharedLeader {
     Propose propose_;
     Done done_;
     std::map<std::string, std::unique_ptr<Group>, std::less<>> groups_;
-    std::set<std::string, std::less<>> touched_;
-    std::unordered_map<uint64_t, Flight> flights_;
-    uint64_t next_flight_ = 1;
+    std::vector<Group*> touched_;
+    std::vector<Flight> flights_;  // a ticket is the place's generation and 1 + its index
+    std::vector<uint32_t> free_flights_;
     std::map<ConnectionRef, std::vector<std::string>> no_room_;  // groups to give a credit back to
     std::unordered_map<uint32_t, Asked> asked_;
     uint32_t next_asked_ = 0;
