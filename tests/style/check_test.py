@@ -203,7 +203,7 @@ class OneDefinition(Sample):
     def test_two_files_may_not_define_one_name(self):
         self.assert_bad(rules.one_definition, {
             "broker/a.cpp": "namespace q {\nstruct X {\n};\n}\n",
-            "broker/b.h": "namespace q {\ntemplate <typename T>\nclass X final : public Y {};\n}\n"},
+            "broker/b.h": "namespace q {\ntemplate <typename T>\nclass X final : Y {};\n}\n"},
             "broker/b.h:3: q::X is also defined at broker/a.cpp:2")
         self.assert_bad(rules.one_definition, {
             "tests/unit/a/a.cpp": "namespace q { struct X {}; }", "proto/b.h":
