@@ -3,6 +3,7 @@
 import unittest
 
 from lib import mqtt_wire as wire
+from lib.broker import Broker
 from lib.case import BrokerCase
 from lib.linear import Operation, linearizable
 from lib.properties import WireError, encode_one, encode_string
@@ -53,6 +54,22 @@ class Register(unittest.TestCase):
             self.assertTrue(linearizable(unanswered + [Operation("read", value, 5, 6)], "0"))
         self.assertFalse(linearizable(unanswered + [Operation("read", "a", 5, 6),
                                                     Operation("read", "0", 7, 8)], "0"))
+
+
+class Sanitizers(unittest.TestCase):
+    def test_a_report_of_the_server_fails_the_test_that_stops_it(self):
+        for line in ("==7==ERROR: AddressSanitizer: heap-use-after-free on address",
+                     "WARNING: ThreadSanitizer: data race (pid=7)",
+                     "cluster/x.cpp:3:5: runtime error: signed integer overflow"):
+            broker = Broker()
+            broker.lines = ["quorate ready", line, "    #0 quorate::f() x.cpp:3"]
+            with self.assertRaisesRegex(AssertionError, "#0 quorate::f"):
+                broker.stop()
+
+    def test_a_log_about_errors_is_no_report(self):
+        broker = Broker()
+        broker.lines = ["level=error text=\"a runtime failure\"", "level=warn text=WARNING"]
+        broker.stop()
 
 
 class Parser(unittest.TestCase):

@@ -28,6 +28,8 @@ BINARY = os.environ.get("QUORATE_BIN") or os.path.join(ROOT, "build", "bin", "qu
 BACKEND = os.environ.get("QUORATE_TEST_BACKEND", "quorate")
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 START_DEADLINE = 60.0
+# How the reports of a server begin that was built with a sanitizer.
+REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: \w+Sanitizer|: runtime error: ")
 
 # A test file opens more connections a second from one address than a person would, and takes
 # over sessions on purpose; tests of these limits set them themselves.
@@ -182,9 +184,13 @@ class Broker:
         return self.start()
 
     def stop(self):
-        """Ends the process and removes its files."""
+        """Ends the process and removes its files. Fails if a sanitizer found something."""
         self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
+        for at, line in enumerate(self.lines):
+            if REPORT.search(line):
+                report = "\n".join(self.lines[at:at + 120])
+                raise AssertionError("a sanitizer's report:\n" + report)
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
