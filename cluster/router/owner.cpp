@@ -80,7 +80,7 @@ void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
     destinations_.clear();
     // A match that was cut off at its step limit has given the filters it reached; the others are
     // of one who built filters to branch without bound.
-    host_.match(message.topic, destinations_);
+    (void)host_.match(message.topic, destinations_);
     Operation& operation = *find(token);
     operation.awaited = 1;  // this function, so that no answer ends it early
     const bool committed = message.qos != mqtt::QoS::AtMostOnce;
