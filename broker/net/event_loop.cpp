@@ -45,6 +45,7 @@ struct EventLoop::Impl {
 
     // Called by every callback of libuv: the first one after the poll is the beginning of a turn.
     void begin_turn() {
+        settled = false;
         if (in_turn) return;
         in_turn = true;
         if (!holds_turn) turn.take();
@@ -68,6 +69,7 @@ struct EventLoop::Impl {
     }
     // Everything that can be done before the loop sleeps; false when output is left over.
     bool settle() {
+        settled = false;
         take_mail();
         if (hooks != nullptr) hooks->before_poll();
         const bool done = connections->flush();
@@ -111,6 +113,7 @@ struct EventLoop::Impl {
     std::atomic<int64_t> not_borrowed_until{0};  // Clock::now()
     // Of the loop's own thread, whoever holds the turn:
     bool in_turn = false;
+    bool settled = false;  // nothing has happened since the end of on_check
     bool holds_turn = true;
     bool spinning = false;
     std::atomic<bool> stopping{false};
@@ -126,11 +129,13 @@ void EventLoop::Impl::on_wake(uv_async_t* handle) noexcept {
 
 void EventLoop::Impl::on_prepare(uv_prepare_t* handle) noexcept {
     Impl& impl = of(handle->data);
+    const bool settled = impl.settled;
     impl.begin_turn();
+    if (settled) impl.run_errands();
     bool sleeps = false;
     for (int round = 0; round < kMailRounds && !sleeps; ++round) {
         // Output left over would wait for the next event otherwise.
-        const bool done = impl.settle();
+        const bool done = (settled && round == 0) || impl.settle();
         impl.account();
         if (!done) break;
         sleeps = impl.turn.release();
@@ -200,7 +205,7 @@ void EventLoop::Impl::on_check(uv_check_t* handle) noexcept {
     impl.begin_turn();
     impl.take_mail();
     if (impl.hooks != nullptr) impl.hooks->after_poll();
-    static_cast<void>(impl.connections->flush());  // on_prepare takes what is left
+    impl.settled = impl.connections->flush();  // else on_prepare takes what is left
 }
 
 void EventLoop::Impl::on_tick(uv_timer_t* handle) noexcept {
