@@ -37,6 +37,7 @@ class SessionFeed {
     void windows_moved();
     void clear() { feeds_.clear(), touched_.clear(), at_window_.clear(); }
 
+    [[nodiscard]] bool idle() const { return touched_.empty(); }
     // Sends for all touched sessions; numbers of expired entries are added to `expired`, to be
     // settled by a command instead. Requires: the store holds what was applied.
     struct Expired {

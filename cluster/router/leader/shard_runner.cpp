@@ -215,8 +215,10 @@ void ShardRunner::work() {
         done_.clear();
         outbox_dirty_ = true;  // its window has room again once that is applied
     }
-    shared_.work(*state_, group_->time());
-    feed_.send(*state_, group_->time(), expired_);
+    if (shared_.idle() && feed_.idle()) return;  // most shards in most turns: not even the time
+    const ClusterTime now = group_->time();
+    shared_.work(*state_, now);
+    feed_.send(*state_, now, expired_);
     settle_expired();
 }
 

@@ -56,6 +56,7 @@ class SharedLeader {
     void on_command(uint32_t token, const Answer& answer);
     // An outbox entry whose picked member is a connection of this node.
     void send_picked(const OutboxTarget& target, const OutboxEntryView& entry, SharedBytes message);
+    [[nodiscard]] bool idle() const { return touched_.empty(); }
     // Once a turn: members as they are now, picks from replicated queues.
     void work(const ShardState& state, ClusterTime leader_now);
 
