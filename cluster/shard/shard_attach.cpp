@@ -174,7 +174,13 @@ void ShardState::Impl::detach(Session& session, DetachHow how, std::optional<uin
     } else {
         go_away(session);
     }
-    if (waiting) complete_attach(left, client_id, identity, *waiting);
+    if (!waiting) return;
+    if (producers_.down(waiting->connection.incarnation)) {
+        // It ended while it waited: attached now, nobody would ever detach it.
+        if (waiting->will) bodies_.release(waiting->will->body);
+        return;
+    }
+    complete_attach(left, client_id, identity, *waiting);
 }
 
 // A durable session without connection: will delay and expiry begin.
@@ -272,7 +278,10 @@ void ShardState::Impl::on(const NodeDown& body) {
     uint32_t budget = options_.step_limit;
     for (const SessionId id : sessions_.held_by(body.incarnation, budget)) {
         --budget;
-        detach(*sessions_.find(id), DetachHow::Lost, std::nullopt, std::nullopt);
+        Session& session = *sessions_.find(id);
+        // Who waited for it may have ended as well: the leader looks again.
+        if (session.waiting) actions_->work_left = true;
+        detach(session, DetachHow::Lost, std::nullopt, std::nullopt);
     }
     if (budget > 0) budget = node_down_topics(body.incarnation, budget);
     if (budget > 0) budget = node_down_groups(body.incarnation, budget);

@@ -67,6 +67,9 @@ TEST_CASE("A shared group's message goes to one member, and to another when that
 TEST_CASE("The loss of a node ends its attachments in bounded steps", "[R-7]") {
     run("node_down");
 }
+TEST_CASE("A connection that ended while it waited for a session does not get it", "[R-7]") {
+    run("node_down_waiting");
+}
 TEST_CASE("Messages and sessions expire by cluster time alone", "[G8][MQTT-3.1.2-23]") {
     run("expiry");
 }
