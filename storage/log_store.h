@@ -4,6 +4,7 @@
 // carries what many groups want to write; it becomes durable as a whole or not at all.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -128,6 +129,9 @@ class LogStore {
     // it); a cut names an entry that is in the log; the group's meta was written first.
     [[nodiscard]] virtual Status write(std::span<const LogBatch> batches,
                                        Durability durability) = 0;
+
+    // How long the last write took before its sync. The thread that writes.
+    [[nodiscard]] virtual std::chrono::nanoseconds last_append() const { return {}; }
 
     // What was written as Buffered is on stable storage when this returns.
     [[nodiscard]] virtual Status sync() = 0;

@@ -1,3 +1,4 @@
+// Long, because opening a data directory is one sequence of checks that belong together.
 #include "storage/rocks_engine.h"
 
 #include <algorithm>
@@ -53,15 +54,26 @@ class Descriptor {
     int fd_;
 };
 
+Status sync_directory(const std::string& path) {
+    const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.open() || ::fsync(folder.get()) != 0) return system_error(path);
+    return {};
+}
+
+// Makes the directory, and its parents, so that a power loss cannot take them away again.
 Status make_directory(const std::string& path) {
     std::error_code failure;
-    const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-    if (!parent.empty()) std::filesystem::create_directories(parent, failure);
+    if (std::filesystem::is_directory(path, failure)) return {};
+    const std::filesystem::path above = std::filesystem::path(path).parent_path();
+    const std::string parent = above.empty() ? std::string(1, '.') : above.string();
+    if (parent != path) {
+        if (Status made = make_directory(parent); !made) return made;
+    }
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return system_error(path);
     if (!std::filesystem::is_directory(path, failure)) {
         return Error{ErrorCode::Io, path + " is not a directory"};
     }
-    return {};
+    return sync_directory(parent);
 }
 
 std::string format_text(const std::string& cluster_id) {
@@ -113,9 +125,7 @@ Status replace_file(const std::string& directory, const std::string& name,
         }
     }
     if (::rename(temporary.c_str(), path.c_str()) != 0) return system_error(path);
-    const Descriptor folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder.open() || ::fsync(folder.get()) != 0) return system_error(directory);
-    return {};
+    return sync_directory(directory);
 }
 
 std::optional<std::string> read_small_file(const std::string& path) {
@@ -132,15 +142,21 @@ std::optional<std::string> read_small_file(const std::string& path) {
 // Reports the first background error, and keeps `state` behind the log when that is not synced.
 class Listener final : public rocksdb::EventListener {
   public:
-    explicit Listener(std::function<void(const Error&)> on_error)
-        : on_error_(std::move(on_error)) {}
+    Listener(StorageCounts& counts, std::function<void(const Error&)> on_error)
+        : counts_(counts), on_error_(std::move(on_error)) {}
 
     void set_before_flush(std::function<void()> hook) { before_flush_ = std::move(hook); }
 
-    void OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/,
+    void OnBackgroundError(rocksdb::BackgroundErrorReason reason,
                            rocksdb::Status* status) override {
         if (reported_.exchange(true)) return;
         const Error error = rocks_error("storage", *status);
+        // A failed write is counted by who asked for it.
+        if (reason == rocksdb::BackgroundErrorReason::kFlush) {
+            counts_.count(StorageOp::Flush, error);
+        } else if (reason == rocksdb::BackgroundErrorReason::kCompaction) {
+            counts_.count(StorageOp::Compact, error);
+        }
         if (on_error_) {
             on_error_(error);
         } else {
@@ -152,6 +168,7 @@ class Listener final : public rocksdb::EventListener {
     }
 
   private:
+    StorageCounts& counts_;
     const std::function<void(const Error&)> on_error_;
     std::function<void()> before_flush_;
     std::atomic<bool> reported_{false};
@@ -209,6 +226,11 @@ class RocksEngine::Impl {
         if (Status made = make_directory(options_.data_dir); !made) return made;
         if (Status locked = lock(); !locked) return locked;
         if (Status known = check_format(); !known) return known;
+        // RocksDB syncs what it writes in its directories, not that they exist.
+        for (const char* name : {"/log", "/state"}) {
+            if (Status made = make_directory(options_.data_dir + name); !made) return made;
+        }
+        if (Status synced = sync_directory(options_.data_dir); !synced) return synced;
         files_ = options_.file_system ? options_.file_system : rocksdb::FileSystem::Default();
         if (options_.file_system) env_ = rocksdb::NewCompositeEnv(files_);
         cache_ = rocksdb::NewLRUCache(options_.block_cache_bytes, 2);
@@ -217,6 +239,7 @@ class RocksEngine::Impl {
     }
 
     RocksLogStore& log() { return *log_; }
+    [[nodiscard]] const StorageCounts& counts() const { return counts_; }
     RocksStateStore& state() { return *state_; }
     [[nodiscard]] const std::string& cluster_id() const { return cluster_id_; }
 
@@ -290,10 +313,12 @@ class RocksEngine::Impl {
         options.recycle_log_file_num = 0;
         options.avoid_flush_during_shutdown = true;
         options.compression = rocksdb::kNoCompression;
-        options.listeners.push_back(std::make_shared<Listener>(options_.on_background_error));
+        options.listeners.push_back(
+            std::make_shared<Listener>(counts_, options_.on_background_error));
         Result<std::unique_ptr<rocksdb::DB>> db = open_database(options, "log");
         if (!db) return db.error();
-        auto log = RocksLogStore::open(std::move(*db), *files_, options_.data_dir + "/DURABLE");
+        auto log =
+            RocksLogStore::open(std::move(*db), *files_, options_.data_dir + "/DURABLE", counts_);
         if (!log) return log.error();
         log_ = std::move(*log);
         return {};
@@ -303,7 +328,7 @@ class RocksEngine::Impl {
         rocksdb::Options options = base_options(env(), cache_, options_.state_memtable_bytes);
         options.compression_per_level = {rocksdb::kNoCompression, rocksdb::kNoCompression,
                                          deep_compression()};
-        auto listener = std::make_shared<Listener>(options_.on_background_error);
+        auto listener = std::make_shared<Listener>(counts_, options_.on_background_error);
         if (options_.log_sync_interval) {
             listener->set_before_flush([this] {
                 const Status synced = log_->sync();
@@ -315,13 +340,14 @@ class RocksEngine::Impl {
         options.listeners.push_back(std::move(listener));
         Result<std::unique_ptr<rocksdb::DB>> db = open_database(options, "state");
         if (!db) return db.error();
-        state_ = std::make_unique<RocksStateStore>(std::move(*db));
+        state_ = std::make_unique<RocksStateStore>(std::move(*db), counts_);
         return {};
     }
 
     rocksdb::Env* env() { return env_ ? env_.get() : rocksdb::Env::Default(); }
 
     const StorageOptions options_;
+    StorageCounts counts_;
     std::optional<Descriptor> lock_;
     std::string cluster_id_;
     std::shared_ptr<rocksdb::FileSystem> files_;
@@ -362,6 +388,9 @@ Result<std::unique_ptr<RocksEngine>> RocksEngine::open(const StorageOptions& opt
     return std::make_unique<RocksEngine>(std::move(impl));
 }
 
+const StorageCounts& RocksEngine::counts() const {
+    return impl_->counts();
+}
 LogStore& RocksEngine::log() {
     return impl_->log();
 }

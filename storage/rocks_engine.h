@@ -7,6 +7,8 @@
 //     <data_dir>/state/    RocksDB: state machines of all groups, no write-ahead log
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -40,6 +42,32 @@ struct StorageOptions {
     std::function<void(const Error&)> on_background_error;
 };
 
+enum class StorageOp : uint8_t { Open, Read, Write, Sync, Flush, Compact };
+inline constexpr std::size_t kStorageOps = 6;
+
+// What went wrong since the engine was opened; for metrics. *Thread*: any.
+class StorageCounts {
+  public:
+    void count(StorageOp op, const Status& status) {
+        if (status.ok()) return;
+        if (status.error().code == ErrorCode::Corrupt) {
+            corrupt_records_.fetch_add(1, std::memory_order_relaxed);
+        } else {
+            errors_[static_cast<std::size_t>(op)].fetch_add(1, std::memory_order_relaxed);
+        }
+    }
+    [[nodiscard]] uint64_t errors(StorageOp op) const {
+        return errors_[static_cast<std::size_t>(op)].load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] uint64_t corrupt_records() const {
+        return corrupt_records_.load(std::memory_order_relaxed);
+    }
+
+  private:
+    std::array<std::atomic<uint64_t>, kStorageOps> errors_{};
+    std::atomic<uint64_t> corrupt_records_{0};
+};
+
 // *Thread*: `open`, `set_cluster_id` and the destructor from one thread; the stores say their own.
 // *Owner*: the group host.
 // *Errors* of `open`, all "data directory unusable" (exit 3), with what to do in the text:
@@ -55,6 +83,8 @@ class RocksEngine {
 
     [[nodiscard]] LogStore& log();
     [[nodiscard]] StateStore& state();
+
+    [[nodiscard]] const StorageCounts& counts() const;
 
     // Empty until set once. Setting another id than the stored one is refused (InvalidArgument).
     [[nodiscard]] const std::string& cluster_id() const;

@@ -7,6 +7,7 @@
 #include <rocksdb/file_system.h>
 
 #include "storage/records.h"
+#include "storage/rocks_engine.h"
 #include "storage/rocks_state.h"
 
 namespace quorate::storage {
@@ -70,14 +71,16 @@ std::string directory_of(const std::string& path) {
 }  // namespace
 
 RocksLogStore::RocksLogStore(std::unique_ptr<rocksdb::DB> db, rocksdb::FileSystem& files,
-                             std::string mark_path)
-    : db_(std::move(db)), files_(files), mark_path_(std::move(mark_path)) {}
+                             std::string mark_path, StorageCounts& counts)
+    : db_(std::move(db)), files_(files), mark_path_(std::move(mark_path)), counts_(counts) {}
 RocksLogStore::~RocksLogStore() = default;
 
 Result<std::unique_ptr<RocksLogStore>> RocksLogStore::open(std::unique_ptr<rocksdb::DB> db,
                                                            rocksdb::FileSystem& files,
-                                                           std::string mark_path) {
-    auto store = std::make_unique<RocksLogStore>(std::move(db), files, std::move(mark_path));
+                                                           std::string mark_path,
+                                                           StorageCounts& counts) {
+    auto store =
+        std::make_unique<RocksLogStore>(std::move(db), files, std::move(mark_path), counts);
     if (const Status read = store->read_marks(); !read) return read.error();
     return store;
 }
@@ -117,19 +120,27 @@ Status RocksLogStore::write(std::span<const LogBatch> batches, Durability durabi
     for (const LogOperation& operation : operations_) {
         add(out, operation);
     }
-    rocksdb::WriteOptions options;
-    options.sync = durability == Durability::Synced;
-    const rocksdb::Status status = db_->Write(options, &out);
+    const auto started = std::chrono::steady_clock::now();
+    const rocksdb::Status status = db_->Write(rocksdb::WriteOptions(), &out);
+    last_append_ = std::chrono::steady_clock::now() - started;
     operations_.clear();
-    if (!status.ok()) return rocks_error("writing the log", status);
-    buffered_ = !options.sync;
+    if (!status.ok()) return counted(StorageOp::Write, rocks_error("writing the log", status));
+    buffered_ = true;
+    if (durability == Durability::Buffered) return {};
+    if (const Status synced = sync(); !synced) return synced;
+    buffered_ = false;
     return {};
 }
 
 Status RocksLogStore::sync() {
     const rocksdb::Status status = db_->SyncWAL();
-    if (!status.ok()) return rocks_error("syncing the log", status);
-    return {};
+    if (status.ok()) return {};
+    return counted(StorageOp::Sync, rocks_error("syncing the log", status));
+}
+
+Error RocksLogStore::counted(StorageOp op, Error error) const {
+    counts_.count(op, error);
+    return error;
 }
 
 Result<std::vector<GroupId>> RocksLogStore::groups() const {
@@ -142,12 +153,16 @@ Result<GroupLog> RocksLogStore::load(GroupId group) {
     if (const auto found = marks_at_start_.find(group); found != marks_at_start_.end()) {
         mark = found->second;
     }
-    return table_.load(group, DatabaseRecords(*db_), mark);
+    Result<GroupLog> log = table_.load(group, DatabaseRecords(*db_), mark);
+    if (!log) counts_.count(StorageOp::Read, log.error());
+    return log;
 }
 
 Status RocksLogStore::read(GroupId group, LogIndex from, LogIndex to, std::size_t bytes_max,
                            const EntryCallback& callback) const {
-    return read_entries(DatabaseRecords(*db_), group, from, to, bytes_max, callback);
+    Status read = read_entries(DatabaseRecords(*db_), group, from, to, bytes_max, callback);
+    counts_.count(StorageOp::Read, read);
+    return read;
 }
 
 Status RocksLogStore::write_durable_mark() {
@@ -190,8 +205,8 @@ Status RocksLogStore::replace_mark_file(const std::string& content) {
         status = files_.NewDirectory(directory_of(mark_path_), options, &directory, nullptr);
     }
     if (status.ok()) status = directory->Fsync(options, nullptr);
-    if (!status.ok()) return rocks_error("writing the durable mark", status);
-    return {};
+    if (status.ok()) return {};
+    return counted(StorageOp::Write, rocks_error("writing the durable mark", status));
 }
 
 std::map<GroupId, Generation> RocksLogStore::generations() const {

@@ -6,6 +6,7 @@
 #include <rocksdb/db.h>
 
 #include "storage/records.h"
+#include "storage/rocks_engine.h"
 
 namespace quorate::storage {
 namespace {
@@ -19,8 +20,8 @@ std::string_view view(const rocksdb::Slice& bytes) {
 
 class RocksCursor final : public StateCursor {
   public:
-    RocksCursor(rocksdb::DB& db, std::string_view from, std::string_view to)
-        : from_(from), to_(to), to_slice_(to_) {
+    RocksCursor(rocksdb::DB& db, StorageCounts& counts, std::string_view from, std::string_view to)
+        : counts_(counts), from_(from), to_(to), to_slice_(to_) {
         rocksdb::ReadOptions options;
         if (!to_.empty()) options.iterate_upper_bound = &to_slice_;
         iterator_.reset(db.NewIterator(options));
@@ -44,7 +45,7 @@ class RocksCursor final : public StateCursor {
     void open() {
         if (!iterator_->Valid()) {
             const rocksdb::Status ended = iterator_->status();
-            if (!ended.ok()) status_ = rocks_error("reading state", ended);
+            if (!ended.ok()) fail(rocks_error("reading state", ended));
             return;
         }
         const Result<std::string_view> body =
@@ -52,10 +53,15 @@ class RocksCursor final : public StateCursor {
         if (body) {
             value_ = *body;
         } else {
-            status_ = body.error();
+            fail(body.error());
         }
     }
+    void fail(Error error) {
+        status_ = std::move(error);
+        counts_.count(StorageOp::Read, status_);
+    }
 
+    StorageCounts& counts_;
     const std::string from_;
     const std::string to_;
     const rocksdb::Slice to_slice_;
@@ -81,7 +87,8 @@ Error rocks_error(const char* what, const rocksdb::Status& status) {
     return Error{code, std::string(what) + ": " + status.ToString()};
 }
 
-RocksStateStore::RocksStateStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+RocksStateStore::RocksStateStore(std::unique_ptr<rocksdb::DB> db, StorageCounts& counts)
+    : db_(std::move(db)), counts_(counts) {}
 RocksStateStore::~RocksStateStore() = default;
 
 Status RocksStateStore::write(const StateBatch& batch) {
@@ -104,8 +111,8 @@ Status RocksStateStore::write(const StateBatch& batch) {
     // No insert hint per batch: with two workers writing at once RocksDB 7.8 inserts out of order
     // and fails its own assertions (a crash test of the whole broker found it).
     const rocksdb::Status status = db_->Write(options, &out);
-    if (!status.ok()) return rocks_error("writing state", status);
-    return {};
+    if (status.ok()) return {};
+    return counted(StorageOp::Write, rocks_error("writing state", status));
 }
 
 Result<bool> RocksStateStore::get(std::string_view key, std::string& value) const {
@@ -113,16 +120,21 @@ Result<bool> RocksStateStore::get(std::string_view key, std::string& value) cons
     const rocksdb::Status status =
         db_->Get(rocksdb::ReadOptions(), db_->DefaultColumnFamily(), slice(key), &stored);
     if (status.IsNotFound()) return false;
-    if (!status.ok()) return rocks_error("reading state", status);
+    if (!status.ok()) return counted(StorageOp::Read, rocks_error("reading state", status));
     const Result<std::string_view> body = open_frame(key, view(stored));
-    if (!body) return body.error();
+    if (!body) return counted(StorageOp::Read, body.error());
     value.assign(*body);
     return true;
 }
 
+Error RocksStateStore::counted(StorageOp op, Error error) const {
+    counts_.count(op, error);
+    return error;
+}
+
 std::unique_ptr<StateCursor> RocksStateStore::cursor(std::string_view from,
                                                      std::string_view to) const {
-    return std::make_unique<RocksCursor>(*db_, from, to);
+    return std::make_unique<RocksCursor>(*db_, counts_, from, to);
 }
 
 Status RocksStateStore::flush() {

@@ -1,6 +1,7 @@
 // The StateStore on RocksDB: one column family, no write-ahead log.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "storage/state_store.h"
@@ -12,13 +13,16 @@ class Status;
 
 namespace quorate::storage {
 
+class StorageCounts;
+enum class StorageOp : uint8_t;
+
 // What RocksDB said, as one of our errors. Requires: not ok.
 [[nodiscard]] Error rocks_error(const char* what, const rocksdb::Status& status);
 
-// *Thread*, *Errors*: as StateStore. *Owner*: RocksEngine.
+// *Thread*, *Errors*: as StateStore. *Owner*: RocksEngine; the counts outlive it.
 class RocksStateStore final : public StateStore {
   public:
-    explicit RocksStateStore(std::unique_ptr<rocksdb::DB> db);
+    RocksStateStore(std::unique_ptr<rocksdb::DB> db, StorageCounts& counts);
     ~RocksStateStore() override;
 
     [[nodiscard]] Status write(const StateBatch& batch) override;
@@ -29,7 +33,10 @@ class RocksStateStore final : public StateStore {
     [[nodiscard]] uint64_t approximate_bytes() const override;
 
   private:
+    [[nodiscard]] Error counted(StorageOp op, Error error) const;
+
     std::unique_ptr<rocksdb::DB> db_;
+    StorageCounts& counts_;
 };
 
 }  // namespace quorate::storage
