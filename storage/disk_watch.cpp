@@ -3,26 +3,20 @@
 #include <sys/statvfs.h>
 
 namespace quorate::storage {
-namespace {
-
-constexpr uint64_t kFullPercent = 90;
-constexpr uint64_t kStopPercent = 97;
-
-DiskState state_of(const DiskUse& use) {
-    if (use.bytes_total == 0) return DiskState::Ample;
-    const uint64_t percent = use.bytes_used * 100 / use.bytes_total;
-    if (percent >= kStopPercent) return DiskState::Stop;
-    return percent >= kFullPercent ? DiskState::Full : DiskState::Ample;
-}
-
-}  // namespace
-
 DiskUse disk_use(const std::string& path) {
     struct statvfs volume {};
     if (::statvfs(path.c_str(), &volume) != 0) return {};
     // Without the blocks reserved for root: this user never gets them.
     const uint64_t used = volume.f_blocks - volume.f_bfree;
     return DiskUse{(used + volume.f_bavail) * volume.f_frsize, used * volume.f_frsize};
+}
+
+DiskState DiskWatch::state_of(const DiskUse& use) const {
+    if (use.bytes_total == 0) return DiskState::Ample;
+    const uint64_t percent = use.bytes_used * 100 / use.bytes_total;
+    if (percent >= stop_percent_.load(std::memory_order_relaxed)) return DiskState::Stop;
+    return percent >= full_percent_.load(std::memory_order_relaxed) ? DiskState::Full
+                                                                    : DiskState::Ample;
 }
 
 DiskState DiskWatch::state(std::chrono::nanoseconds now) {

@@ -1,7 +1,8 @@
 // How full the disk under the data directory is, so that growth is refused before a write fails.
 //
-// At 90 % commands that grow the state are refused, at 97 % all of them; what frees space passes
-// until then. Checked at most once per `kPeriod`, by whoever asks.
+// From the first mark on (90 %) commands that grow the state are refused, from the second (97 %)
+// nothing is written; what frees space passes until then. Checked at most once per `kPeriod`, by
+// whoever asks.
 #pragma once
 
 #include <atomic>
@@ -19,6 +20,12 @@ struct DiskUse {
     uint64_t bytes_used = 0;  // of what this user could ever use
 };
 
+// In percent of the volume.
+struct DiskMarks {
+    uint32_t full = 90;
+    uint32_t stop = 97;
+};
+
 // The file system's own figures of the volume that holds `path`; zeros when it does not answer.
 [[nodiscard]] DiskUse disk_use(const std::string& path);
 
@@ -29,13 +36,25 @@ class DiskWatch {
     using Probe = std::function<DiskUse()>;
     static constexpr std::chrono::milliseconds kPeriod{250};
 
-    explicit DiskWatch(Probe probe) : probe_(std::move(probe)) {}
+    explicit DiskWatch(Probe probe, DiskMarks marks = {}) : probe_(std::move(probe)) {
+        set_marks(marks);
+    }
+
+    // From the next check on.
+    void set_marks(DiskMarks marks) {
+        full_percent_.store(marks.full, std::memory_order_relaxed);
+        stop_percent_.store(marks.stop, std::memory_order_relaxed);
+    }
 
     // `now` is monotonic. Cheap: one atomic load, except once per period.
     [[nodiscard]] DiskState state(std::chrono::nanoseconds now);
 
   private:
+    [[nodiscard]] DiskState state_of(const DiskUse& use) const;
+
     Probe probe_;
+    std::atomic<uint32_t> full_percent_;
+    std::atomic<uint32_t> stop_percent_;
     std::atomic<int64_t> next_probe_ns_{0};
     std::atomic<DiskState> state_{DiskState::Ample};
 };

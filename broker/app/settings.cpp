@@ -110,12 +110,17 @@ FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
     return options;
 }
 
+storage::DiskMarks disk_marks(const Config& config) {
+    return {config.storage.disk_high_water, config.storage.disk_stop};
+}
+
 cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops) {
     cluster::ClusterOptions options;
     options.host.storage.data_dir = config.node.data_dir;
     options.host.storage.state_memtable_bytes = config.storage.write_buffer.value;
     options.host.storage.log_memtable_bytes = config.storage.write_buffer.value;
     options.host.storage.block_cache_bytes = config.storage.block_cache.value;
+    options.host.disk_marks = disk_marks(config);
     options.host.flush_log_bytes = config.storage.flush_log_bytes.value;
     options.host.flush_age = config.storage.flush_interval;
     if (config.storage.sync.interval) {

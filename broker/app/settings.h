@@ -13,6 +13,7 @@ namespace quorate::broker {
 [[nodiscard]] uint16_t loop_count(const Config& config);
 [[nodiscard]] FrontEndOptions front_end_options(const Config& config, uint16_t loops);
 [[nodiscard]] cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops);
+[[nodiscard]] storage::DiskMarks disk_marks(const Config& config);
 [[nodiscard]] EventLoopOptions event_loop_options(const Config& config);
 [[nodiscard]] ListenerOptions listener_options(const Config& config, const ListenerConfig& listener,
                                                uint16_t index);

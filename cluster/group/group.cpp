@@ -19,12 +19,10 @@ Status Group::propose(std::string_view command, Growth growth) {
     if (over && in_flight_commands_ > 0) {
         return Error{ErrorCode::LimitExceeded, "too much is proposed and not yet applied"};
     }
-    if (context_.disk != nullptr) {
-        const storage::DiskState disk = context_.disk->state(context_.clock.now());
-        if (disk == storage::DiskState::Stop ||
-            (disk == storage::DiskState::Full && growth == Growth::Grows)) {
-            return Error{ErrorCode::LimitExceeded, "the disk is full"};
-        }
+    const storage::DiskState disk = this->disk();
+    if (disk == storage::DiskState::Stop ||
+        (disk == storage::DiskState::Full && growth == Growth::Grows)) {
+        return Error{ErrorCode::LimitExceeded, "the disk is full"};
     }
     if (!pending_.empty() && pending_.bytes() + command.size() > options_.entry_bytes) {
         sealed_.push_back(std::exchange(pending_, CommandBatch()));

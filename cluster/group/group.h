@@ -64,7 +64,7 @@ enum class GroupHealth : uint8_t {
     Failed,   // a damaged record, or a state machine that gave up: see the log
 };
 
-// *Thread*: its worker; `synced_candidate`, `health` and `log_bytes` from any.
+// *Thread*: its worker; `disk`, `synced_candidate`, `health` and `log_bytes` from any.
 // *Owner*: the GroupRunner. The runner drives it through `collect`, `persisted` and
 // `apply_committed`; everybody else proposes and asks.
 class Group {
@@ -89,6 +89,11 @@ class Group {
     [[nodiscard]] Status propose(std::string_view command, Growth growth = Growth::Grows);
 
     [[nodiscard]] GroupId id() const { return options_.id; }
+    // Of the disk that the logs lie on. Cheap.
+    [[nodiscard]] storage::DiskState disk() const {
+        return context_.disk == nullptr ? storage::DiskState::Ample
+                                        : context_.disk->state(context_.clock.now());
+    }
     // Leads, and its own first entry of the term is applied.
     [[nodiscard]] bool leading() const { return leading_; }
     // 0 for a group that is not Sound.

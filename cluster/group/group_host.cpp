@@ -1,5 +1,6 @@
 #include "cluster/group/group_host.h"
 
+#include <array>
 #include <condition_variable>
 #include <latch>
 #include <map>
@@ -43,6 +44,7 @@ class GroupHost::Impl {
     std::vector<GroupReport> reports();
     storage::RocksEngine& engine() { return *engine_; }
     storage::DiskState disk_state() { return disk_->state(clock_.now()); }
+    void set_disk_marks(storage::DiskMarks marks) { disk_->set_marks(marks); }
 
   private:
     struct Plan {
@@ -57,6 +59,7 @@ class GroupHost::Impl {
     void housekeeping();
     void keep_house(std::chrono::nanoseconds& dirty_since);
     [[nodiscard]] uint64_t log_bytes() const;
+    void report_errors();
 
     GroupHostOptions options_;
     const SystemClock system_clock_{};
@@ -69,6 +72,9 @@ class GroupHost::Impl {
     std::map<GroupId, Group*> groups_;  // filled by start(), constant afterwards
     MetricsShard* writer_metrics_ = nullptr;
     MetricsShard* house_metrics_ = nullptr;
+    // As reported; the housekeeping thread's.
+    std::array<uint64_t, storage::kStorageOps> reported_errors_{};
+    uint64_t reported_corrupt_ = 0;
     bool running_ = false;
 
     std::mutex flush_mutex_;  // one flush at a time
@@ -89,7 +95,7 @@ Status GroupHost::Impl::open() {
 
     storage::DiskWatch::Probe probe = options_.disk_probe;
     if (!probe) probe = [path = options_.storage.data_dir] { return storage::disk_use(path); };
-    disk_ = std::make_unique<storage::DiskWatch>(std::move(probe));
+    disk_ = std::make_unique<storage::DiskWatch>(std::move(probe), options_.disk_marks);
 
     if (options_.metrics != nullptr) {
         writer_metrics_ = &options_.metrics->make_shard();
@@ -101,6 +107,7 @@ Status GroupHost::Impl::open() {
     if (writer_metrics_ != nullptr) {
         writer.on_round = [this](const storage::LogRound& round) {
             writer_metrics_->observe<Metric::RaftFsync>(round.write);
+            writer_metrics_->observe<Metric::WalWrite>(engine_->log().last_append());
             writer_metrics_->observe<Metric::WalBatchEntries>(round.entries);
         };
     }
@@ -264,6 +271,18 @@ uint64_t GroupHost::Impl::log_bytes() const {
     return bytes;
 }
 
+void GroupHost::Impl::report_errors() {
+    const storage::StorageCounts& counts = engine_->counts();
+    for (std::size_t op = 0; op < storage::kStorageOps; ++op) {
+        const uint64_t now = counts.errors(static_cast<storage::StorageOp>(op));
+        house_metrics_->add<Metric::StorageErrors>(static_cast<StorageOpLabel>(op),
+                                                   now - std::exchange(reported_errors_[op], now));
+    }
+    const uint64_t corrupt = counts.corrupt_records();
+    house_metrics_->add<Metric::CorruptionDetected>(corrupt -
+                                                    std::exchange(reported_corrupt_, corrupt));
+}
+
 void GroupHost::Impl::housekeeping() {
     ::pthread_setname_np(::pthread_self(), "housekeeping");
     std::chrono::nanoseconds dirty_since{};
@@ -278,7 +297,10 @@ void GroupHost::Impl::housekeeping() {
 void GroupHost::Impl::keep_house(std::chrono::nanoseconds& dirty_since) {
     const std::chrono::nanoseconds now = clock_.now();
     const uint64_t bytes = log_bytes();
-    if (house_metrics_ != nullptr) house_metrics_->set<Metric::RaftLogBytes>(bytes);
+    if (house_metrics_ != nullptr) {
+        house_metrics_->set<Metric::RaftLogBytes>(bytes);
+        report_errors();
+    }
     if (bytes == 0) {
         dirty_since = {};
     } else if (dirty_since.count() == 0) {
@@ -339,6 +361,9 @@ storage::RocksEngine& GroupHost::engine() {
 }
 storage::DiskState GroupHost::disk_state() {
     return impl_->disk_state();
+}
+void GroupHost::set_disk_marks(storage::DiskMarks marks) {
+    impl_->set_disk_marks(marks);
 }
 Status GroupHost::flush_now() {
     return impl_->flush();

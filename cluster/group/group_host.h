@@ -36,6 +36,7 @@ struct GroupHostOptions {
     const Log* log = nullptr;      // null: silent
     MessageSink* messages = nullptr;
     storage::DiskWatch::Probe disk_probe;  // empty: the volume of the data directory
+    storage::DiskMarks disk_marks;
     // The disk failed in a way that nothing may follow. From any thread. Default: fatal.
     std::function<void(const Error&)> on_failure;
 };
@@ -47,7 +48,8 @@ struct GroupReport {
     std::string failure;
 };
 
-// *Thread*: one at a time for every method but `disk_state`; groups live on their workers.
+// *Thread*: one at a time for every method but `disk_state` and
+// `set_disk_marks`; groups live on their workers.
 // *Owner*: the program. Destroy after whoever posts to its workers; state machines outlive it.
 // *Errors*: of `open` as RocksEngine::open.
 class GroupHost {
@@ -82,6 +84,7 @@ class GroupHost {
 
     [[nodiscard]] storage::RocksEngine& engine();
     [[nodiscard]] storage::DiskState disk_state();
+    void set_disk_marks(storage::DiskMarks marks);
     // Flushes the state now, for tests and backup. When it returns the state is on stable storage
     // and the cuts of the logs are on their way. Requires: started.
     [[nodiscard]] Status flush_now();

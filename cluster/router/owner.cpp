@@ -20,6 +20,13 @@ mqtt::MessageView unflatten(const SharedBytes& flat) {
     return *message;
 }
 
+// Of a command that was answered without a result.
+mqtt::ReasonCode reason_of(AnswerCode code) {
+    if (code == AnswerCode::LimitExceeded) return mqtt::ReasonCode::QuotaExceeded;
+    const bool applied = code == AnswerCode::Applied || code == AnswerCode::Duplicate;
+    return applied ? mqtt::ReasonCode::Success : mqtt::ReasonCode::ImplementationSpecificError;
+}
+
 }  // namespace
 
 void Owner::publish(PortId asker, Ticket ticket, const mqtt::MessageView& message,
@@ -62,7 +69,7 @@ bool Owner::start(const Waiting& item, const mqtt::MessageView& message) {
         distribute(token, message);
         return false;
     }
-    if (!message.payload.empty() && !host_.may_retain(message.topic)) {
+    if (!message.payload.empty() && !host_.may_retain(message.topic, item.from_outbox)) {
         operation.awaited = 1;
         arrived(token, 0, mqtt::ReasonCode::QuotaExceeded);
         return false;
@@ -138,11 +145,7 @@ void Owner::on_command(uint64_t token, const Answer& answer) {
     }
     const auto* result = std::get_if<EnqueueResult>(&answer.result);
     if (result == nullptr) {
-        const bool applied =
-            answer.code == AnswerCode::Applied || answer.code == AnswerCode::Duplicate;
-        arrived(
-            token, 0,
-            applied ? mqtt::ReasonCode::Success : mqtt::ReasonCode::ImplementationSpecificError);
+        arrived(token, 0, reason_of(answer.code));
         return;
     }
     arrived(token, result->queued + result->live_qos0,

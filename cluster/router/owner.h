@@ -34,7 +34,7 @@ class OwnerHost {
 
     [[nodiscard]] virtual bool match(std::string_view topic, Destinations& out) = 0;
     // False when the limit of retained messages is reached and the topic has none.
-    [[nodiscard]] virtual bool may_retain(std::string_view topic) = 0;
+    [[nodiscard]] virtual bool may_retain(std::string_view topic, bool accepted) = 0;
     // In this worker's publish lane; answered by Owner::on_command(token, ...).
     virtual void enqueue(ShardId shard, uint64_t token, const Enqueue& body) = 0;
     virtual void retain(ShardId shard, uint64_t token, const Retain& body) = 0;

@@ -168,8 +168,11 @@ bool WorkerRouter::match(std::string_view topic, Destinations& out) {
     return reader_.pin().match(topic, out);
 }
 
-bool WorkerRouter::may_retain(std::string_view topic) {
+bool WorkerRouter::may_retain(std::string_view topic, bool accepted) {
     if (context_.retained == nullptr) return true;
+    if (!accepted && shard_runner(shard_of_topic(topic, context_.layout))->disk_full()) {
+        return false;
+    }
     const int64_t now = context_.retained->load(std::memory_order_relaxed);
     if (now < 0 || static_cast<uint64_t>(now) < context_.retained_max) return true;
     // Full: only replacing is allowed.

@@ -93,7 +93,7 @@ class WorkerRouter final : private OwnerHost {
 
   private:
     bool match(std::string_view topic, Destinations& out) override;
-    bool may_retain(std::string_view topic) override;
+    bool may_retain(std::string_view topic, bool accepted) override;
     void enqueue(ShardId shard, uint64_t token, const Enqueue& body) override;
     void retain(ShardId shard, uint64_t token, const Retain& body) override;
     void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,

@@ -197,7 +197,9 @@ void write(RecordWriter& out, const NodeDown& body) {
     out.id(body.incarnation);
 }
 void write(RecordWriter&, const Tick&) {}
-void write(RecordWriter&, const Void&) {}
+void write(RecordWriter& out, const Void& body) {
+    out.u8(body.refused ? 1 : 0);
+}
 
 void write(RecordWriter& out, const EndSession& body) {
     out.text(body.client_id);
@@ -381,6 +383,12 @@ Made read_made(RecordReader& in) {
     return body;
 }
 
+Void read_void(RecordReader& in) {
+    const uint8_t refused = in.u8();
+    if (refused > 1) in.fail();
+    return Void{refused == 1};
+}
+
 GroupPick read_group_pick(RecordReader& in) {
     GroupPick body;
     body.group = in.text();
@@ -440,7 +448,7 @@ CommandBody read_body(RecordReader& in, Kind kind) {
         case Kind::Tick:
             return Tick{};
         case Kind::Void:
-            return Void{};
+            return read_void(in);
         case Kind::EndSession:
             return EndSession{in.text()};
         case Kind::GroupPick:

@@ -206,7 +206,11 @@ struct NodeDown {
 };
 
 struct Tick {};
-struct Void {};
+// Takes the number of a command that was given up, or that the leader refused before it could be
+// written: then the answer is LimitExceeded.
+struct Void {
+    bool refused = false;
+};
 
 struct EndSession {
     std::string_view client_id;

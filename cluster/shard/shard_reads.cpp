@@ -147,6 +147,12 @@ std::optional<SessionView> ShardState::session(std::string_view client_id) const
     return view_of(*session);
 }
 
+bool ShardState::has_received(SessionId session, PacketId packet_id) const {
+    const Session* found = impl_->sessions_.find(session);
+    return found != nullptr && found->durable &&
+           std::ranges::binary_search(found->durable->received, packet_id.value());
+}
+
 std::vector<SessionView> ShardState::sessions(SessionId after, uint32_t max) const {
     std::vector<SessionView> out;
     for (const Session* session : impl_->sessions_.ordered(after, max)) {

@@ -210,8 +210,8 @@ void ShardState::Impl::duplicate_subscribe(const Subscribe& body) {
     answer(AnswerCode::Duplicate, std::move(result));
 }
 
-void ShardState::Impl::on(const Void&) {
-    answer(AnswerCode::Applied);
+void ShardState::Impl::on(const Void& body) {
+    answer(body.refused ? AnswerCode::LimitExceeded : AnswerCode::Applied);
 }
 
 void ShardState::Impl::end_entry(storage::StateBatch& batch) {

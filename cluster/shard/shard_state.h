@@ -231,6 +231,8 @@ class ShardState {
     [[nodiscard]] std::optional<SessionView> session(std::string_view client_id) const;
     // In order of id, for administration; at most `max` above `after`.
     [[nodiscard]] std::vector<SessionView> sessions(SessionId after, uint32_t max) const;
+    // Whether a PUBLISH of QoS 2 under this packet identifier was taken and is not yet released.
+    [[nodiscard]] bool has_received(SessionId session, PacketId packet_id) const;
     // Views live until the next apply().
     [[nodiscard]] std::vector<SubscriptionView> subscriptions(SessionId session) const;
     // Connected durable sessions with a non-shared match, in order of id; no local is honoured.

@@ -39,8 +39,9 @@ Status WildcardState::apply(std::string_view command, storage::StateBatch& batch
                 answer.code = route(*change, batch, actions);
             } else if (const auto* down = std::get_if<NodeDown>(&decoded->body)) {
                 node_down(down->incarnation, batch, actions);
-            } else if (!std::holds_alternative<Void>(decoded->body) &&
-                       !std::holds_alternative<Tick>(decoded->body)) {
+            } else if (const auto* empty = std::get_if<Void>(&decoded->body)) {
+                if (empty->refused) answer.code = AnswerCode::LimitExceeded;
+            } else if (!std::holds_alternative<Tick>(decoded->body)) {
                 answer.code = AnswerCode::Malformed;
             }
             break;

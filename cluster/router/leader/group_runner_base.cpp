@@ -8,13 +8,15 @@ namespace quorate::cluster {
 
 namespace {
 
-// Leaves no more state behind than there was.
-bool frees(const CommandBody& body) {
-    return std::holds_alternative<Ack>(body) || std::holds_alternative<Detached>(body) ||
-           std::holds_alternative<Unsubscribe>(body) || std::holds_alternative<Release>(body) ||
-           std::holds_alternative<OutboxDone>(body) || std::holds_alternative<Made>(body) ||
-           std::holds_alternative<NodeDown>(body) || std::holds_alternative<Tick>(body) ||
-           std::holds_alternative<Void>(body) || std::holds_alternative<EndSession>(body);
+// Whether the client that is behind a command can be told that there is no room. What was accepted
+// once is not taken back: hand-overs of an outbox, replays, routes and whatever frees.
+bool refusable(const CommandBody& body) {
+    if (const auto* enqueue = std::get_if<Enqueue>(&body)) {
+        return !enqueue->source && !enqueue->only;
+    }
+    if (const auto* enqueue = std::get_if<EnqueueGroup>(&body)) return !enqueue->source;
+    return std::holds_alternative<Attach>(body) || std::holds_alternative<Subscribe>(body) ||
+           std::holds_alternative<OutboxPut>(body);
 }
 
 }  // namespace
@@ -29,14 +31,17 @@ void GroupRunnerBase::propose(std::string_view command) {
 
 bool GroupRunnerBase::try_propose(std::string_view command) {
     if (group_ == nullptr) return false;
-    const Status status = group_->propose(command);
-    if (status.ok()) return true;
-    // On a disk that is nearly full only what frees space passes. Asked late: the hot path does not
-    // look at what it proposes.
-    if (status.error().code != ErrorCode::LimitExceeded) return false;
+    if (group_->propose(command).ok()) return true;
+    // Otherwise it waits: for what is in flight, or until somebody frees the last of the disk.
+    if (group_->disk() != storage::DiskState::Full) return false;
+    // Asked late: the hot path does not look at what it proposes.
     const auto decoded = decode_command(command);
-    if (!decoded.ok() || !frees(decoded->body)) return false;
-    return group_->propose(command, Growth::Frees).ok();
+    if (!decoded.ok() || !refusable(decoded->body) || !grows(decoded->body)) {
+        return group_->propose(command, Growth::Frees).ok();
+    }
+    std::string refusal;
+    encode_command(refusal, decoded->header, Void{true});
+    return group_->propose(refusal, Growth::Frees).ok();
 }
 
 void GroupRunnerBase::propose_own(const CommandBody& body) {

@@ -27,7 +27,9 @@ class GroupRunnerBase : public StateMachine {
     void set_group(Group* group) { group_ = group; }
 
     // An encoded command of a lane, or of this leader itself. What the group refuses because too
-    // much is in flight waits here, in order; lanes bound how much that can be.
+    // much is in flight waits here, in order; lanes bound how much that can be. On a disk that is
+    // nearly full a client's command that grows the state is replaced by its refusal: the asker is
+    // answered LimitExceeded at once, and what frees or was accepted before goes through.
     void propose(std::string_view command);
     // Once a turn, after what was applied was told. True when it proposed something: the groups
     // need another turn.
@@ -41,6 +43,11 @@ class GroupRunnerBase : public StateMachine {
     [[nodiscard]] bool led() const { return led_; }
     // All routes of its state, for a table that has none of them. Requires: led().
     [[nodiscard]] virtual std::vector<DirectoryOp> table_ops() const = 0;
+
+    // True while the disk refuses growth. Thread: any.
+    [[nodiscard]] bool disk_full() const {
+        return group_ != nullptr && group_->disk() != storage::DiskState::Ample;
+    }
 
     // Leads, and serves.
     [[nodiscard]] bool leading() const { return led_ && started_; }
@@ -58,6 +65,8 @@ class GroupRunnerBase : public StateMachine {
     // Whatever a new leader does first, and what it stops doing.
     virtual void begin_leading() = 0;
     virtual void end_leading() {}
+    // Whether a client's command would leave more behind than there is, given the state.
+    [[nodiscard]] virtual bool grows(const CommandBody& /*body*/) const { return true; }
     // The leader's work at the end of each turn.
     virtual void work() {}
     void propose_own(const CommandBody& body);

@@ -66,6 +66,7 @@ class ShardRunner final : public GroupRunnerBase {
     void begin_leading() override;
     void end_leading() override;
     void work() override;
+    bool grows(const CommandBody& body) const override;
     void note_route_changes(std::string_view command, std::size_t first);
     void note_waiting_answers(std::string_view command, std::size_t first);
     void count_retained();

@@ -27,7 +27,9 @@ class FakeHost final : public OwnerHost {
         out = destinations;
         return true;
     }
-    bool may_retain(std::string_view /*topic*/) override { return !retained_full; }
+    bool may_retain(std::string_view /*topic*/, bool /*accepted*/) override {
+        return !retained_full;
+    }
     void enqueue(ShardId shard, uint64_t token, const Enqueue& body) override {
         note("enqueue " + std::to_string(shard.value()), token, body.message);
         sources.push_back(body.source);
