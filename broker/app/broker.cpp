@@ -74,12 +74,15 @@ struct Broker::Loop {
     std::thread thread;
 };
 
-Broker::Broker(Config config, ConfigSources sources, Logger& logger, std::string version)
+Broker::Broker(Config config, ConfigSources sources, Logger& logger, std::string version,
+               ServerSeams seams)
     : config_(std::move(config)),
       sources_(std::move(sources)),
       logger_(logger),
       log_(logger, "broker"),
-      version_(std::move(version)) {}
+      storage_log_(logger, "storage"),
+      version_(std::move(version)),
+      seams_(std::move(seams)) {}
 
 Broker::~Broker() {
     stop();
@@ -125,8 +128,12 @@ std::optional<Broker::Failure> Broker::open_cluster() {
     cluster::ClusterOptions options = cluster_options(config_, loop_count(config_));
     options.host.clock = &clock_;
     options.host.metrics = &metrics_;
-    const Log storage_log = log_.as("storage");
-    options.host.log = &storage_log;
+    options.host.log = &storage_log_;
+    options.host.on_failure = [this](const Error& error) {
+        logger_.flush();
+        QUORATE_FATAL(error.message.c_str());
+    };
+    if (seams_.adjust_cluster) seams_.adjust_cluster(options);
     auto opened = cluster::Cluster::open(std::move(options), log_.as("cluster"));
     if (!opened.ok()) return Failure{exit_code_of(opened.error()), opened.error().message};
     cluster_ = std::move(opened).value();
@@ -304,6 +311,7 @@ void Broker::reload() {
         }
     }
     config_.limits.memory_high_water = fresh.limits.memory_high_water;
+    cluster_->host().set_disk_marks(disk_marks(fresh));
     metrics.add<Metric::ConfigReload>(good ? ResultLabel::Ok : ResultLabel::Failed);
     log_.info("configuration reloaded", {{"complete", good}});
 }

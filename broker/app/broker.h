@@ -16,6 +16,7 @@
 #include "broker/admin/metrics_text.h"
 #include "broker/app/front_end.h"
 #include "broker/app/http_server.h"
+#include "broker/app/server.h"
 #include "broker/app/sys_topics.h"
 #include "broker/config/config.h"
 #include "broker/config/yaml_loader.h"
@@ -37,7 +38,8 @@ class Broker {
         std::string text;
     };
 
-    Broker(Config config, ConfigSources sources, Logger& logger, std::string version);
+    Broker(Config config, ConfigSources sources, Logger& logger, std::string version,
+           ServerSeams seams = {});
     ~Broker();
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
@@ -72,7 +74,9 @@ class Broker {
     ConfigSources sources_;
     Logger& logger_;
     Log log_;
+    const Log storage_log_;  // the stores keep its address
     std::string version_;
+    const ServerSeams seams_;
     SystemClock clock_;
     Metrics metrics_;
     NodeStatus status_;

@@ -1,0 +1,136 @@
+#include "broker/app/server.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "broker/app/broker.h"
+#include "broker/config/command_line.h"
+#include "proto/base/log.h"
+
+#ifndef QUORATE_VERSION
+#define QUORATE_VERSION "0.1.0"
+#endif
+
+namespace quorate::broker {
+namespace {
+
+LogLevel level_of(LogLevelOption level) {
+    switch (level) {
+        case LogLevelOption::Error:
+            return LogLevel::Error;
+        case LogLevelOption::Warn:
+            return LogLevel::Warn;
+        case LogLevelOption::Info:
+            return LogLevel::Info;
+        case LogLevelOption::Debug:
+            return LogLevel::Debug;
+    }
+    return LogLevel::Info;
+}
+
+// As many descriptors as the system gives: connections need one each.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+sigset_t handled_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+// A SIGTERM or SIGINT that waits; taken.
+bool stop_asked(const sigset_t& set) {
+    const timespec now{};
+    const int signal = ::sigtimedwait(&set, nullptr, &now);
+    return signal == SIGTERM || signal == SIGINT;
+}
+
+int serve(Broker& broker, const sigset_t& set) {
+    for (;;) {
+        const timespec second{1, 0};
+        const int signal = ::sigtimedwait(&set, nullptr, &second);
+        if (signal == SIGTERM || signal == SIGINT) break;
+        if (signal == SIGHUP) broker.reload();
+        broker.supervise();
+    }
+    bool again = false;
+    broker.drain([&] {
+        again = again || stop_asked(set);
+        return again;
+    });
+    if (again) std::_Exit(0);
+    broker.stop();
+    return 0;
+}
+
+int run(StartBroker& start, const ServerSeams& seams) {
+    LogOptions log_options;
+    log_options.level = level_of(start.config.log.level);
+    log_options.format =
+        start.config.log.format == LogFormatOption::Json ? LogFormat::Json : LogFormat::Text;
+    log_options.file = start.config.log.file;
+    log_options.lines_per_second = start.config.log.lines_per_second;
+    auto logger = Logger::open(log_options);
+    if (!logger.ok()) {
+        fmt::print(stderr, "quorate: {}\n", logger.error().message);
+        return 1;
+    }
+    const sigset_t set = handled_signals();
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread is made: all inherit it
+    std::signal(SIGPIPE, SIG_IGN);
+    ::umask(077);
+    raise_descriptor_limit();
+    Broker broker(start.config, start.sources, **logger, QUORATE_VERSION, seams);
+    if (const auto failure = broker.open()) {
+        (*logger)->flush();
+        fmt::print(stderr, "quorate: {}\n", failure->text);
+        return failure->exit_code;
+    }
+    std::string listeners;
+    for (const std::string& url : broker.listeners())
+        listeners += " " + url;
+    (*logger)->flush();
+    fmt::print("quorate ready{}\n", listeners);
+    std::fflush(stdout);
+    const int code = serve(broker, set);
+    (*logger)->flush();
+    return code;
+}
+
+}  // namespace
+
+int run_server(int argc, char** argv, const ServerSeams& seams) {
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    std::vector<std::string> environment;
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+        environment.emplace_back(*entry);
+    }
+    auto parsed = parse_command_line(arguments, environment, QUORATE_VERSION);
+    if (const auto* exit_now = std::get_if<ExitNow>(&parsed)) {
+        std::fputs(exit_now->out.c_str(), stdout);
+        std::fputs(exit_now->err.c_str(), stderr);
+        return exit_now->code;
+    }
+    return run(std::get<StartBroker>(parsed), seams);
+}
+
+}  // namespace quorate::broker
