@@ -291,12 +291,13 @@ void FaultyFileSystem::apply_names(const std::string& directory, std::size_t cou
     changes.erase(changes.begin(), changes.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
-// Forgets what the real disk says by itself.
+// Forgets what the real disk says by itself, but not what can still be written to.
 void FaultyFileSystem::settle(const std::string& directory) {
     std::erase_if(names_, [&](const auto& entry) {
         const auto& [path, node] = entry;
         if (directory_of(path) != directory) return false;
-        return node == nullptr || (node->real_path == path && node->on_disk == node->data.size());
+        return node == nullptr || (node.use_count() == 1 && node->real_path == path &&
+                                   node->on_disk == node->data.size());
     });
     std::erase_if(nodes_, [](const std::weak_ptr<Node>& node) { return node.expired(); });
 }
@@ -337,8 +338,8 @@ void FaultyFileSystem::power_loss(Random& random) {
     for (const std::weak_ptr<Node>& weak : nodes_) {
         if (const NodePtr node = weak.lock(); node && node->epoch == epoch_) tear(*node, random);
     }
-    for (const auto& [path, node] : names_) {
-        if (node != nullptr) write_through(*node).PermitUncheckedError();
+    for (const std::weak_ptr<Node>& weak : nodes_) {
+        if (const NodePtr node = weak.lock()) write_through(*node).PermitUncheckedError();
     }
     for (auto& [directory, changes] : changes_) {
         apply_names(directory, random.below(changes.size() + 1));
@@ -406,6 +407,25 @@ IOStatus FaultyFileSystem::ReopenWritableFile(const std::string& raw, const File
         }
     }
     return NewWritableFile(path, options, file, debug);
+}
+
+// What RocksDB has no use for with our options must not reach the real disk unseen.
+IOStatus FaultyFileSystem::ReuseWritableFile(const std::string& /*path*/,
+                                             const std::string& /*old_path*/,
+                                             const FileOptions& /*options*/,
+                                             std::unique_ptr<rocksdb::FSWritableFile>* /*file*/,
+                                             IODebugContext* /*debug*/) {
+    return IOStatus::NotSupported("reuse of a file");
+}
+IOStatus FaultyFileSystem::NewRandomRWFile(const std::string& /*path*/,
+                                           const FileOptions& /*options*/,
+                                           std::unique_ptr<rocksdb::FSRandomRWFile>* /*file*/,
+                                           IODebugContext* /*debug*/) {
+    return IOStatus::NotSupported("a file that is written in place");
+}
+IOStatus FaultyFileSystem::LinkFile(const std::string& /*from*/, const std::string& /*to*/,
+                                    const IOOptions& /*options*/, IODebugContext* /*debug*/) {
+    return IOStatus::NotSupported("links");
 }
 
 IOStatus FaultyFileSystem::NewDirectory(const std::string& path, const IOOptions& /*options*/,

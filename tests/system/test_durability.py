@@ -14,9 +14,11 @@ LONG = {"session_expiry": 3600}
 class KillCase(unittest.TestCase):
     """One broker, killed many times; client ids and topics differ between tests."""
 
+    broker_type = Broker
+
     @classmethod
     def setUpClass(cls):
-        cls.broker = Broker()
+        cls.broker = cls.broker_type()
         cls.addClassCleanup(cls.broker.stop)
         cls.broker.start()
 

@@ -15,10 +15,12 @@ MESSAGES = 200
 @quorate_only
 @unittest.skipUnless(shutil.which("mosquitto_sub"), "mosquitto-clients are not installed")
 class MainJob(unittest.TestCase):
+    broker_type = Broker
+
     def test_every_message_exactly_once_over_kill_and_restart(self):
         for version in ("mqttv5", "mqttv311"):
             with self.subTest(version=version):
-                broker = Broker()
+                broker = self.broker_type()
                 self.addCleanup(broker.stop)
                 broker.start()
                 self.run_job(broker, version)
@@ -56,7 +58,7 @@ class MainJob(unittest.TestCase):
         self.assertEqual([line for line in output.splitlines() if line.startswith("order ")], [])
 
     def test_a_connected_subscriber_misses_nothing_when_the_broker_dies_under_it(self):
-        broker = Broker()
+        broker = self.broker_type()
         self.addCleanup(broker.stop)
         broker.start()
         # libmosquitto 2.0 takes messages that are sent again after a reconnect off its receive

@@ -20,10 +20,13 @@ SHARE = 3
 
 @quorate_only
 class RandomKills(unittest.TestCase):
+    broker_type = Broker
+
     def test_nothing_acknowledged_is_lost_and_qos_2_is_never_repeated(self):
         print(f"QUORATE_SEED={SEED} QUORATE_KILLS={KILLS}", file=sys.stderr, flush=True)
         rng = random.Random(SEED)
-        broker = Broker({"mqtt.max_queued_messages": 1000000, "mqtt.max_queued_bytes": "1GiB"})
+        broker = self.broker_type({"mqtt.max_queued_messages": 1000000,
+                                   "mqtt.max_queued_bytes": "1GiB"})
         self.addCleanup(broker.stop)
         broker.start()
         publishers = [Publisher(broker, f"p{n}", f"load/{n}", qos=1 + n % 2,
