@@ -1,3 +1,4 @@
+// Long, because it is one loop over everything that can happen to a node and its disk.
 #include "tests/sim/disk_simulation.h"
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include "cluster/group/group_runner.h"
 #include "proto/base/hash.h"
 #include "storage/memory_stores.h"
+#include "tests/sim/observer.h"
 #include "tests/sim/toy_machine.h"
 
 namespace quorate::sim {
@@ -17,19 +19,28 @@ namespace {
 using cluster::Group;
 using cluster::GroupHealth;
 
+constexpr uint64_t kPauseMax_ms = 4000;
+// Of 100 ms each: longer than any delay of a subject.
+constexpr int kIdleRounds = 50;
+constexpr int kClosingRoundsMax = 5000;
+
 class ToySubject final : public Subject {
   public:
     [[nodiscard]] cluster::StateMachine& machine() override { return machine_; }
-    [[nodiscard]] std::string next_command(Random& random) override {
+    [[nodiscard]] std::optional<std::string> next_command(Random& random,
+                                                          ClusterTime /*now*/) override {
+        if (closed_) return std::nullopt;
         const auto writer = static_cast<uint32_t>(random.below(4));
         uint64_t& next = next_[writer];
         next = std::max(next, machine_.number(writer)) + 1;
         return ToyMachine::command(writer, next, std::string(random.below(200), 'p'));
     }
+    void close() override { closed_ = true; }
     [[nodiscard]] uint64_t digest() const override { return machine_.digest(); }
 
   private:
     ToyMachine machine_;
+    bool closed_ = false;
     std::map<uint32_t, uint64_t> next_;
 };
 
@@ -38,49 +49,6 @@ class VirtualClock final : public Clock {
     [[nodiscard]] std::chrono::nanoseconds now() const override { return time; }
     [[nodiscard]] std::chrono::milliseconds wall() const override { return {}; }
     std::chrono::nanoseconds time{std::chrono::seconds(1)};
-};
-
-// What was applied, for ever: survives every crash.
-struct History {
-    std::map<uint64_t, uint64_t> digests;  // index: state after it
-    uint64_t acknowledged = 0;
-};
-
-// Stands between group and machine and compares each step with the history.
-class Observer final : public cluster::StateMachine {
-  public:
-    Observer(Subject& subject, History& history, std::string& violation)
-        : subject_(subject), history_(history), violation_(violation) {}
-
-    [[nodiscard]] Status load(storage::StateStore& store, LogIndex applied,
-                              ClusterTime time) override {
-        const Status loaded = subject_.machine().load(store, applied, time);
-        if (loaded) compare(applied.value(), "R4: a state was loaded that never was");
-        return loaded;
-    }
-    [[nodiscard]] Status apply(const cluster::CommandEntry& entry,
-                               storage::StateBatch& batch) override {
-        const Status applied = subject_.machine().apply(entry, batch);
-        if (applied) compare(entry.id.index.value(), "R4: the same index led to another state");
-        return applied;
-    }
-    void applied(LogIndex index) override {
-        subject_.machine().applied(index);
-        history_.acknowledged = std::max(history_.acknowledged, index.value());
-    }
-    void on_leader(Term term) override { subject_.machine().on_leader(term); }
-    void on_follower(Term term) override { subject_.machine().on_follower(term); }
-
-  private:
-    void compare(uint64_t index, const char* what) {
-        const auto [known, first] = history_.digests.emplace(index, subject_.digest());
-        // The state between two known indexes is that of the lower one (entries without commands).
-        if (known->second != subject_.digest() && violation_.empty()) violation_ = what;
-    }
-
-    Subject& subject_;
-    History& history_;
-    std::string& violation_;
 };
 
 // The log under way to the disk.
@@ -140,6 +108,7 @@ struct Shape {
     uint64_t damage_in = 0;  // one crash in so many
     uint64_t flush_in = 20;
     uint64_t mark_in = 20;
+    uint64_t pause_in = 0;  // one step in so many
     std::size_t entry_bytes = 1000;
 };
 
@@ -175,6 +144,7 @@ class DiskSimulation {
         shape.flush_in = 5 + random_.below(200);
         shape.mark_in = 5 + random_.below(200);
         shape.entry_bytes = 100 + random_.below(3000);
+        if (options_.pauses) shape.pause_in = 20 + random_.below(200);
         return shape;
     }
 
@@ -201,7 +171,9 @@ class DiskSimulation {
         for (uint32_t i = 0; i < shape_.groups; ++i) {
             const GroupId id = cluster::group_of(ShardId(i));
             subjects_[id] = options_.subject(id);
-            observers_[id] = std::make_unique<Observer>(*subjects_[id], histories_[id], violation_);
+            subjects_[id]->begin();
+            observers_[id] = std::make_unique<Observer>(*subjects_[id], histories_[id], violation_,
+                                                        options_.observe);
             cluster::GroupOptions group;
             group.id = id;
             group.entry_bytes = shape_.entry_bytes;
@@ -229,6 +201,9 @@ class DiskSimulation {
 
     void one_step() {
         clock_.time += std::chrono::microseconds(1 + random_.below(500));
+        if (shape_.pause_in != 0 && random_.chance(1, shape_.pause_in)) {
+            clock_.time += std::chrono::milliseconds(random_.below(kPauseMax_ms));
+        }
         if (shape_.crash_in != 0 && random_.chance(1, shape_.crash_in)) {
             crash();
             return;
@@ -266,12 +241,19 @@ class DiskSimulation {
             cluster::group_of(ShardId(static_cast<uint32_t>(random_.below(shape_.groups))));
         Group& group = *runner_->find(id);
         if (!group.leading()) return;
-        const uint64_t count = 1 + random_.below(10);
-        for (uint64_t i = 0; i < count; ++i) {
-            const Status proposed = group.propose(subjects_[id]->next_command(random_));
-            if (!proposed) break;
+        note("propose", propose(group, *subjects_[id], 1 + random_.below(10)));
+    }
+
+    // How many commands of a subject were proposed.
+    uint64_t propose(Group& group, Subject& subject, uint64_t max) {
+        uint64_t count = 0;
+        for (; count < max; ++count) {
+            const auto command = subject.next_command(random_, group.time());
+            if (!command) break;
+            ASSERT(group.propose(*command).ok(), "a leader with room takes every command");
         }
-        note("propose", count);
+        if (std::string complaint = subject.complaint(); !complaint.empty()) violate(complaint);
+        return count;
     }
 
     void keep_house() {
@@ -329,12 +311,60 @@ class DiskSimulation {
 
     // Heals everything and lets it come to rest: what is promised must all be there.
     void finish() {
+        come_to_rest();
+        for (const auto& [id, subject] : subjects_)
+            subject->close();
+        // Long enough for every delay, then until nobody has anything left to do.
+        for (int idle = 0, i = 0; idle < kIdleRounds && i < kClosingRoundsMax && ok(); ++i) {
+            uint64_t proposed = 0;
+            runner_->for_each([&](Group& group) {
+                if (group.leading()) proposed += propose(group, *subjects_[group.id()], 8);
+            });
+            idle = proposed == 0 ? idle + 1 : 0;
+            clock_.time += std::chrono::milliseconds(100);
+            come_to_rest();
+        }
+        for (const auto& [id, subject] : subjects_) {
+            subject->judge();
+            if (std::string complaint = subject->complaint(); !complaint.empty()) {
+                violate(complaint);
+            }
+        }
+        check_rest();
+    }
+
+    void come_to_rest() {
         for (int i = 0; i < 2000; ++i) {
             while (sink_.busy())
                 sink_.write(8);
             turn();
             if (!sink_.busy() && completions_ == 0 && !runner_->turn()) break;
         }
+    }
+
+    // The whole history once more, from nothing.
+    void replay(GroupId id) {
+        const std::unique_ptr<Subject> fresh = options_.subject(id);
+        storage::MemoryStateStore store;
+        if (!fresh->machine().load(store, LogIndex(0), ClusterTime(0))) return;
+        for (const auto& [index, entry] : histories_[id].entries) {
+            cluster::CommandBatch commands;
+            for (const std::string& command : entry.commands)
+                commands.add(command);
+            const SharedBytes data = commands.seal(entry.time);
+            storage::StateBatch batch;
+            const cluster::CommandEntry again{entry.id, entry.time,
+                                              cluster::CommandReader(data.text())};
+            const Status applied = fresh->machine().apply(again, batch);
+            ASSERT(applied.ok() && store.write(batch).ok(), "it was applied before");
+            ++result_.entries_replayed;
+        }
+        if (fresh->digest() != subjects_[id]->digest()) {
+            violate("R4: a replay of the log leads to another state");
+        }
+    }
+
+    void check_rest() {
         runner_->for_each([&](Group& group) {
             const History& history = histories_[group.id()];
             // A damaged record that was not needed yet is found when it is.
@@ -343,10 +373,11 @@ class DiskSimulation {
                 return;
             }
             if (!group.leading()) violate("R9: a lone voter does not lead");
-            if (group.applied().value() < history.acknowledged) {
+            if (options_.observe && group.applied().value() < history.acknowledged) {
                 violate("R5: what was acknowledged is gone");
             }
             if (group.in_flight_bytes() != 0) violate("R9: a proposal is never applied");
+            if (options_.observe) replay(group.id());
         });
         note("end");
     }

@@ -9,11 +9,14 @@
 //   R5  what was applied was durable: no later life knows less
 //   R6  a log that lost what it had promised is noticed, and its replica takes no part
 //   R9  without faults everything that is proposed is applied
+// At the end the whole history is replayed into an empty state machine, which must come to the same
+// state. What the clients of a state machine may see is watched by its Subject.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,8 +31,18 @@ class Subject {
   public:
     virtual ~Subject() = default;
     [[nodiscard]] virtual cluster::StateMachine& machine() = 0;
-    // A command that makes sense now. Called while this replica leads.
-    [[nodiscard]] virtual std::string next_command(Random& random) = 0;
+    // The process that it is part of begins; not called for the one that replays.
+    virtual void begin() {}
+    // A command that makes sense now, or nothing. Called while this replica leads; the command is
+    // proposed.
+    [[nodiscard]] virtual std::optional<std::string> next_command(Random& random,
+                                                                  ClusterTime now) = 0;
+    // From now on commands only end what was begun, until there are none.
+    virtual void close() {}
+    // Closed and at rest: what was owed must have happened.
+    virtual void judge() {}
+    // What its clients saw and must never see; empty: nothing.
+    [[nodiscard]] virtual std::string complaint() const { return {}; }
     // Of the whole replicated state, equal on equal states.
     [[nodiscard]] virtual uint64_t digest() const = 0;
 };
@@ -51,6 +64,10 @@ struct DiskSimulationOptions {
     uint32_t steps = 3000;
     Mutant mutant = Mutant::None;
     SubjectFactory subject = make_toy_subject;
+    // False: only the subjects' own complaints count, to see that these suffice.
+    bool observe = true;
+    // Now and then seconds pass at once: for machines with expiries.
+    bool pauses = false;
     // A line per event.
     std::function<void(const std::string&)> trace;
 };
@@ -68,6 +85,7 @@ struct DiskSimulationResult {
     uint64_t damages = 0;  // bits flipped
     uint64_t noticed = 0;  // of them, and of lies, by a group that stopped
     uint64_t applied = 0;
+    uint64_t entries_replayed = 0;  // at the end
 };
 
 [[nodiscard]] DiskSimulationResult simulate_disk(const DiskSimulationOptions& options);

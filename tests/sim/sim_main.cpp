@@ -7,6 +7,24 @@
 #include <fmt/format.h>
 
 #include "tests/sim/disk_simulation.h"
+#include "tests/sim/shard_subject.h"
+
+namespace {
+
+using quorate::sim::ShardSimCounts;
+
+void print_counts(const ShardSimCounts& counts) {
+    fmt::print(
+        "lives {}, commands lost {}, mid QoS 2: receivers {}, senders {}, PUBREL resumed {}, "
+        "redelivered {}, repeats: PUBLISH {}, hand-over {}, expired {}, takeovers {}, wills: "
+        "sent {}, cancelled {}, delivered {}\n",
+        counts.lives, counts.commands_lost, counts.receiver_mid_qos2, counts.sender_mid_qos2,
+        counts.pubrels_resumed, counts.redelivered, counts.put_repeats, counts.hand_over_repeats,
+        counts.sessions_expired, counts.takeovers, counts.wills_sent, counts.wills_cancelled,
+        counts.delivered);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
     std::string layer = "disk";
@@ -15,8 +33,10 @@ int main(int argc, char** argv) {
     uint32_t steps = 3000;
     bool trace = false;
     CLI::App app("Deterministic simulation of Quorate");
-    app.add_option("--layer", layer, "disk: log, groups and state machines through crashes")
-        ->check(CLI::IsMember({"disk"}));
+    app.add_option("--layer", layer,
+                   "disk: log, groups and a toy state machine through crashes; shard: the same "
+                   "with the real shard and its clients")
+        ->check(CLI::IsMember({"disk", "shard"}));
     app.add_option("--seed", seed, "The first seed");
     app.add_option("--seeds", seeds, "How many seeds, one after the other");
     app.add_option("--steps", steps, "Steps of each run");
@@ -25,14 +45,20 @@ int main(int argc, char** argv) {
 
     uint64_t failed = 0;
     for (uint64_t i = 0; i < seeds; ++i) {
+        quorate::sim::ShardWorlds worlds;
         quorate::sim::DiskSimulationOptions options;
         options.seed = seed + i;
         options.steps = steps;
+        if (layer == "shard") {
+            options.subject = worlds.factory();
+            options.pauses = true;
+        }
         if (trace) options.trace = [](const std::string& line) { fmt::print("{}\n", line); };
         const auto result = quorate::sim::simulate_disk(options);
+        if (layer == "shard" && seeds == 1) print_counts(worlds.counts());
         if (result.violation.empty()) continue;
         ++failed;
-        fmt::print("layer disk, seed {}, step {}: {}\n", options.seed, result.step,
+        fmt::print("layer {}, seed {}, step {}: {}\n", layer, options.seed, result.step,
                    result.violation);
     }
     fmt::print("{} seeds, {} failed\n", seeds, failed);
