@@ -83,6 +83,11 @@ int serve(Broker& broker, const sigset_t& set) {
 }
 
 int run(StartBroker& start, const ServerSeams& seams) {
+    // Before any thread is made, the log's too: all inherit it. A thread that does not block them
+    // would take a signal that comes while the main thread is busy, and end the process.
+    const sigset_t set = handled_signals();
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
     LogOptions log_options;
     log_options.level = level_of(start.config.log.level);
     log_options.format =
@@ -94,9 +99,6 @@ int run(StartBroker& start, const ServerSeams& seams) {
         fmt::print(stderr, "quorate: {}\n", logger.error().message);
         return 1;
     }
-    const sigset_t set = handled_signals();
-    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread is made: all inherit it
-    std::signal(SIGPIPE, SIG_IGN);
     ::umask(077);
     raise_descriptor_limit();
     Broker broker(start.config, start.sources, **logger, QUORATE_VERSION, seams);

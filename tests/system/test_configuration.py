@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import tempfile
 import unittest
 import urllib.request
@@ -161,6 +162,21 @@ class Starting(unittest.TestCase):
             self.assertIsNone(four.wait_closed(20))
             broker.join()
             self.assertEqual(broker.process.returncode, 0, broker.output())
+
+    def test_a_sighup_while_the_broker_stops_does_not_kill_it(self):
+        broker = self.broker().start()
+        client = broker.client()
+        client.connect("c")
+        broker.process.send_signal(signal.SIGHUP)
+        broker.process.send_signal(signal.SIGTERM)  # while it reloads
+        while broker.is_running():
+            broker.process.send_signal(signal.SIGHUP)
+            try:
+                broker.process.wait(0.002)
+            except subprocess.TimeoutExpired:
+                continue
+        client.close()
+        self.assertEqual(broker.process.returncode, 0, broker.output())
 
     def test_acknowledged_messages_survive_a_clean_stop(self):
         broker = self.broker().start()
