@@ -82,7 +82,9 @@ Broker::Broker(Config config, ConfigSources sources, Logger& logger, std::string
       log_(logger, "broker"),
       storage_log_(logger, "storage"),
       version_(std::move(version)),
-      seams_(std::move(seams)) {}
+      seams_(std::move(seams)),
+      own_metrics_(metrics_.make_shard()),
+      memory_limit_(config_.limits.memory_high_water.value) {}
 
 Broker::~Broker() {
     stop();
@@ -247,11 +249,11 @@ void Broker::refresh_metrics(MetricsShard& shard) {
     report_shard_counters(shard, counts.counters, reported_);
     shard.set<Metric::OverloadLevel>(status_.overload.load());
     shard.set<Metric::Ready>(readiness().ready ? 1 : 0);
-    shard.set<Metric::MemoryLimit>(config_.limits.memory_high_water.value);
+    shard.set<Metric::MemoryLimit>(memory_limit_.load());
 }
 
 void Broker::watch_memory() {
-    const uint64_t limit = config_.limits.memory_high_water.value;
+    const uint64_t limit = memory_limit_.load();
     if (limit == 0) return;
     const uint64_t percent = resident_bytes() * 100 / limit;
     const uint8_t level = percent >= 90 ? 3 : percent >= 80 ? 2 : percent >= 70 ? 1 : 0;
@@ -289,10 +291,9 @@ void Broker::supervise() {
 }
 
 void Broker::reload() {
-    MetricsShard& metrics = metrics_.make_shard();
     auto loaded = load_config(sources_);
     if (!loaded.ok()) {
-        metrics.add<Metric::ConfigReload>(ResultLabel::Failed);
+        own_metrics_.add<Metric::ConfigReload>(ResultLabel::Failed);
         log_.error("the configuration was not reloaded; the old one stays",
                    {{"error", loaded.error().message}});
         return;
@@ -310,9 +311,9 @@ void Broker::reload() {
                 {{"listener", fresh.listeners[i].url.text()}, {"error", status.error().message}});
         }
     }
-    config_.limits.memory_high_water = fresh.limits.memory_high_water;
     cluster_->host().set_disk_marks(disk_marks(fresh));
-    metrics.add<Metric::ConfigReload>(good ? ResultLabel::Ok : ResultLabel::Failed);
+    memory_limit_.store(fresh.limits.memory_high_water.value);
+    own_metrics_.add<Metric::ConfigReload>(good ? ResultLabel::Ok : ResultLabel::Failed);
     log_.info("configuration reloaded", {{"complete", good}});
 }
 

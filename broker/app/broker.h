@@ -79,6 +79,7 @@ class Broker {
     const ServerSeams seams_;
     SystemClock clock_;
     Metrics metrics_;
+    MetricsShard& own_metrics_;  // of the main thread
     NodeStatus status_;
     std::unique_ptr<cluster::Cluster> cluster_;
     std::vector<std::unique_ptr<TlsContextSlot>> tls_;
@@ -91,6 +92,7 @@ class Broker {
     cluster::ShardCounters reported_;                 // by the thread that scrapes
     std::chrono::nanoseconds started_{0};
     std::chrono::nanoseconds sys_published_{0};
+    std::atomic<uint64_t> memory_limit_;  // of the option that a reload changes; 0: none
     std::atomic<bool> serving_{false};
     bool stopped_ = false;
 };
