@@ -140,4 +140,13 @@ bool Config::allow_anonymous() const {
                                [](const ListenerConfig& each) { return each.url.local(); });
 }
 
+bool valid_origin(std::string_view text) {
+    if (text == "null") return true;
+    const size_t colon = text.find("://");
+    if (colon == 0 || colon == std::string_view::npos) return false;
+    const std::string_view authority = text.substr(colon + 3);
+    const auto plain = [](char c) { return c > ' ' && c < 0x7F && c != '/' && c != '"'; };
+    return !authority.empty() && text.size() <= 256 && std::ranges::all_of(authority, plain);
+}
+
 }  // namespace quorate::broker

@@ -1,5 +1,6 @@
 #include "broker/config/checks.h"
 
+#include <algorithm>
 #include <set>
 
 #include "broker/config/address.h"
@@ -16,6 +17,10 @@ void check_listener(const ListenerConfig& listener, const std::string& option,
     if (!listener.url.secure() && tls != TlsFiles{}) {
         problems.push_back(
             {option, "expected tls:// or wss://, because tls is set, got " + listener.url.text()});
+    }
+    if (!listener.url.web_socket() && !listener.origins.empty()) {
+        problems.push_back({option, "expected ws:// or wss://, because origins is set, got " +
+                                        listener.url.text()});
     }
     if (tls.verify_client != VerifyClient::None && tls.ca.empty()) {
         problems.push_back({option, "expected tls.ca, because tls.verify_client is set"});
@@ -47,12 +52,17 @@ std::vector<ConfigProblem> check_rules(const Config& config) {
     std::vector<ConfigProblem> problems;
     check_listeners(config, problems);
     if (config.auth.allow_anonymous == AllowAnonymous::Auto && !config.allow_anonymous()) {
+        const auto public_one = std::ranges::find_if(
+            config.listeners, [](const ListenerConfig& each) { return !each.url.local(); });
+        const auto index = public_one - config.listeners.begin();
         problems.push_back(
             {"auth.allow_anonymous",
-             "expected true or false, because a listener can be reached from other machines"});
+             "expected true or false, because a listener can be reached from other machines",
+             "listeners[" + std::to_string(index) + "]"});
     }
     if (config.storage.disk_stop < config.storage.disk_high_water) {
-        problems.push_back({"storage.disk_stop", "expected at least storage.disk_high_water"});
+        problems.push_back({"storage.disk_stop", "expected at least storage.disk_high_water",
+                            "storage.disk_high_water"});
     }
     if (!config.cluster.seeds.empty()) {
         problems.push_back({"cluster.seeds", "expected none: this version runs a single node"});

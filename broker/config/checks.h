@@ -14,6 +14,7 @@ namespace quorate::broker {
 struct ConfigProblem {
     std::string option;
     std::string expected;
+    std::string because{};  // the option it conflicts with, when that may be the one that was set
 };
 
 // Empty when the configuration can be used.

@@ -83,6 +83,7 @@ struct ListenerConfig {
     TlsFiles tls;
     bool proxy_protocol = false;
     uint32_t max_connections = 100'000;
+    std::vector<std::string> origins;  // of ws and wss; empty: any
     bool operator==(const ListenerConfig&) const = default;
 };
 
@@ -226,7 +227,7 @@ struct LogConfig {
 struct Config {
     NodeConfig node;
     std::vector<ListenerConfig> listeners = {
-        {{Transport::Tcp, "127.0.0.1", 1883, ""}, {}, false, 100'000}};
+        {{Transport::Tcp, "127.0.0.1", 1883, ""}, {}, false, 100'000, {}}};
     ClusterConfig cluster;
     AdminConfig admin;
     MetricsConfig metrics;

@@ -62,6 +62,10 @@ struct OptionRow {
 // The value as it would be written in YAML; "(secret)" for a secret that is set.
 [[nodiscard]] std::string value_text(const OptionRow& row, const Config& config);
 
+// Makes the option of `to` what it is in `from`.
+void copy_option(const OptionRow& row, const Config& from, Config& to);
+[[nodiscard]] bool same_option(const OptionRow& row, const Config& one, const Config& other);
+
 // REFERENCE.md, whole.
 [[nodiscard]] std::string reference_page();
 

@@ -112,7 +112,7 @@ struct ListenerKey {
     std::string_view text;
 };
 
-constexpr std::array<ListenerKey, 6> kListenerKeys = {{
+constexpr std::array<ListenerKey, 7> kListenerKeys = {{
     {"`url`", "text", "required",
      "`tcp://host:port`, `tls://host:port`, `ws://host:port/path`, `wss://host:port/path`, "
      "`unix:///path`; IPv6 hosts in brackets; port 0 lets the system choose; the path of WebSocket "
@@ -126,6 +126,9 @@ constexpr std::array<ListenerKey, 6> kListenerKeys = {{
      "every connection begins with a PROXY protocol header (version 1 or 2)"},
     {"`max_connections`", "count", "100000",
      "connections of this listener; further ones are closed"},
+    {"`origins`", "list of texts", "any",
+     "of `ws` and `wss`: the pages that browsers may connect from, such as `https://example.org`; "
+     "others get 403, clients that name no origin are let in"},
 }};
 
 std::string listener_keys_text() {
@@ -184,6 +187,37 @@ std::string value_text(const OptionRow& row, const Config& config) {
         },
         ref);
     return row.secret && text != "\"\"" ? "(secret)" : text;
+}
+
+void copy_option(const OptionRow& row, const Config& from, Config& to) {
+    Config source = from;
+    const OptionRef target = row.at(to);
+    std::visit(
+        [&target](const auto& value) {
+            using Ref = std::decay_t<decltype(value)>;
+            if constexpr (std::is_same_v<Ref, ChoiceRef>) {
+                *std::get<ChoiceRef>(target).value = *value.value;
+            } else {
+                *std::get<Ref>(target) = *value;
+            }
+        },
+        row.at(source));
+}
+
+bool same_option(const OptionRow& row, const Config& one, const Config& other) {
+    Config left = one;
+    Config right = other;
+    const OptionRef against = row.at(right);
+    return std::visit(
+        [&against](const auto& value) {
+            using Ref = std::decay_t<decltype(value)>;
+            if constexpr (std::is_same_v<Ref, ChoiceRef>) {
+                return *std::get<ChoiceRef>(against).value == *value.value;
+            } else {
+                return *std::get<Ref>(against) == *value;
+            }
+        },
+        row.at(left));
 }
 
 std::string reference_page() {

@@ -30,14 +30,25 @@ std::string shown(std::string_view text) {
     return text.size() > kShownBytesMax ? out + "..." : out;
 }
 
+// What the sources have made so far.
+struct Loading {
+    Config config;
+    ConfigPlaces places;
+    std::vector<std::string> problems;
+};
+
 // Puts the values of one document into a Config and collects what is wrong with it.
 //
 // Thread: its owner's. Owner: load() below, one per source.
 class Reader {
   public:
     // `place` says where a node stands: the file with its line, or the name of the setting.
-    Reader(Config& config, std::vector<std::string>& problems, std::string place, bool lines)
-        : config_(config), problems_(problems), place_(std::move(place)), lines_(lines) {}
+    Reader(Loading& into, std::string place, bool lines)
+        : config_(into.config),
+          problems_(into.problems),
+          places_(into.places),
+          place_(std::move(place)),
+          lines_(lines) {}
 
     // A mapping of sections and options below `prefix`, or the value of the option itself.
     void read(const YAML::Node& node, const std::string& path) {
@@ -77,11 +88,13 @@ class Reader {
             option_rows(), [&](const OptionRow& row) { return row.path.starts_with(prefix); });
     }
 
+    [[nodiscard]] std::string place_of(const YAML::Node& node) const {
+        const bool has_line = lines_ && node.Mark().line >= 0;
+        return has_line ? fmt::format("{}:{}", place_, node.Mark().line + 1) : place_;
+    }
     void add(const YAML::Node& node, const std::string& text) {
         if (problems_.size() >= kProblemsMax) return;
-        const bool has_line = lines_ && node.Mark().line >= 0;
-        problems_.push_back(has_line ? fmt::format("{}:{}: {}", place_, node.Mark().line + 1, text)
-                                     : fmt::format("{}: {}", place_, text));
+        problems_.push_back(fmt::format("{}: {}", place_of(node), text));
     }
     void wrong(const YAML::Node& node, std::string_view option, const std::string& expected) {
         add(node, fmt::format("{}: {}", shown(option), expected));
@@ -100,6 +113,7 @@ class Reader {
 
     void assign(const OptionRow& row, const YAML::Node& node) {
         const OptionRef ref = row.at(config_);
+        places_[std::string(row.path)] = place_of(node);
         if (auto* const* list = std::get_if<std::vector<ListenerConfig>*>(&ref)) {
             assign_listeners(row, node, **list);
         } else if (auto* const* texts = std::get_if<std::vector<std::string>*>(&ref)) {
@@ -143,6 +157,7 @@ class Reader {
         std::vector<ListenerConfig> out;
         for (const auto& item : node) {
             const std::string option = fmt::format("listeners[{}]", out.size());
+            places_[option] = place_of(item);
             out.push_back(read_listener(item, option));
         }
         value = std::move(out);
@@ -183,7 +198,7 @@ class Reader {
     ListenerConfig read_listener(const YAML::Node& node, const std::string& option) {
         ListenerConfig out;
         bool has_url = false;
-        each_key(node, option, {"url", "tls", "proxy_protocol", "max_connections"},
+        each_key(node, option, {"url", "tls", "proxy_protocol", "max_connections", "origins"},
                  [&](const std::string& key, const YAML::Node& value, const std::string& here) {
                      if (key == "url") {
                          has_url = true;
@@ -192,6 +207,8 @@ class Reader {
                          read_tls(value, here, out.tls);
                      } else if (key == "proxy_protocol") {
                          set_key(value, here, &out.proxy_protocol);
+                     } else if (key == "origins") {
+                         read_origins(value, here, out.origins);
                      } else {
                          set_key(value, here, &out.max_connections, 10'000'000);
                      }
@@ -212,6 +229,23 @@ class Reader {
         }
     }
 
+    void read_origins(const YAML::Node& node, const std::string& here,
+                      std::vector<std::string>& out) {
+        constexpr size_t kOriginsMax = 256;
+        if (!node.IsSequence() || node.size() > kOriginsMax) {
+            wrong_value(node, here, fmt::format("a list of at most {} origins", kOriginsMax));
+            return;
+        }
+        for (const auto& item : node) {
+            const std::string origin = item.IsScalar() ? item.Scalar() : std::string();
+            if (valid_origin(origin)) {
+                out.push_back(origin);
+            } else {
+                wrong_value(item, here, "an origin such as https://example.org");
+            }
+        }
+    }
+
     void read_tls(const YAML::Node& node, const std::string& option, TlsFiles& out) {
         each_key(node, option, {"cert", "key", "ca", "verify_client"},
                  [&](const std::string& key, const YAML::Node& value, const std::string& here) {
@@ -229,25 +263,25 @@ class Reader {
 
     Config& config_;
     std::vector<std::string>& problems_;
+    ConfigPlaces& places_;
     std::string place_;
     bool lines_;
 };
 
 void read_text(std::string_view yaml, const std::string& path, const std::string& place, bool lines,
-               Config& config, std::vector<std::string>& problems) {
+               Loading& into) {
     try {
-        Reader(config, problems, place, lines).read(YAML::Load(std::string(yaml)), path);
+        Reader(into, place, lines).read(YAML::Load(std::string(yaml)), path);
     } catch (const YAML::Exception& failure) {
         const std::string at =
             lines && failure.mark.line >= 0 ? fmt::format(":{}", failure.mark.line + 1) : "";
-        problems.push_back(fmt::format("{}{}: not YAML: {}", place, at, failure.msg));
+        into.problems.push_back(fmt::format("{}{}: not YAML: {}", place, at, failure.msg));
     }
 }
 
 // QUORATE_NODE__DATA_DIR=x. Other names that begin with QUORATE_ are not options: a container
 // runtime makes such for a service of that name.
-void read_environment(const std::string& variable, Config& config,
-                      std::vector<std::string>& problems) {
+void read_environment(const std::string& variable, Loading& into) {
     constexpr std::string_view kPrefix = "QUORATE_";
     const size_t equals = variable.find('=');
     if (equals == std::string::npos || !variable.starts_with(kPrefix)) return;
@@ -264,26 +298,36 @@ void read_environment(const std::string& variable, Config& config,
             path += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
         }
     }
-    read_text(variable.substr(equals + 1), path, name, false, config, problems);
+    read_text(variable.substr(equals + 1), path, name, false, into);
 }
 
-void read_set(const std::string& setting, Config& config, std::vector<std::string>& problems) {
+void read_set(const std::string& setting, Loading& into) {
     const size_t equals = setting.find('=');
     if (equals == std::string::npos || equals == 0) {
-        problems.push_back(fmt::format("--set {}: expected PATH=VALUE", shown(setting)));
+        into.problems.push_back(fmt::format("--set {}: expected PATH=VALUE", shown(setting)));
         return;
     }
     const std::string path = setting.substr(0, equals);
-    read_text(setting.substr(equals + 1), path, "--set " + shown(path), false, config, problems);
+    read_text(setting.substr(equals + 1), path, "--set " + shown(path), false, into);
 }
 
-Result<Config> finish(Config config, std::vector<std::string> problems) {
+// Where the option was set, or the one it conflicts with; empty when neither was.
+std::string place_of(const ConfigPlaces& places, const ConfigProblem& problem) {
+    for (const std::string& option : {problem.option, problem.because}) {
+        const auto found = places.find(option);
+        if (found != places.end()) return found->second + ": ";
+    }
+    return {};
+}
+
+Result<Config> finish(Loading loaded) {
+    std::vector<std::string>& problems = loaded.problems;
     if (problems.empty()) {
-        for (const ConfigProblem& each : check_rules(config)) {
-            problems.push_back(each.option + ": " + each.expected);
+        for (const ConfigProblem& each : check_rules(loaded.config)) {
+            problems.push_back(place_of(loaded.places, each) + each.option + ": " + each.expected);
         }
     }
-    if (problems.empty()) return config;
+    if (problems.empty()) return std::move(loaded.config);
     if (problems.size() > kProblemsMax) problems.resize(kProblemsMax);
     std::string message;
     for (const std::string& each : problems)
@@ -307,26 +351,24 @@ Result<std::string> read_file(const std::string& file) {
 }  // namespace
 
 Result<Config> parse_config(std::string_view yaml, std::string_view file_name) {
-    Config config;
-    std::vector<std::string> problems;
-    read_text(yaml, "", std::string(file_name), true, config, problems);
-    return finish(std::move(config), std::move(problems));
+    Loading loading;
+    read_text(yaml, "", std::string(file_name), true, loading);
+    return finish(std::move(loading));
 }
 
-Result<Config> load_config(const ConfigSources& sources) {
-    Config config;
-    std::vector<std::string> problems;
+Result<Config> load_config(const ConfigSources& sources, ConfigPlaces* places) {
+    Loading loading;
     if (!sources.file.empty()) {
         const Result<std::string> text = read_file(sources.file);
         if (!text) return text.error();
-        read_text(*text, "", sources.file, true, config, problems);
+        read_text(*text, "", sources.file, true, loading);
     }
-    for (const std::string& each : sources.environment) {
-        read_environment(each, config, problems);
-    }
+    for (const std::string& each : sources.environment)
+        read_environment(each, loading);
     for (const std::string& each : sources.sets)
-        read_set(each, config, problems);
-    return finish(std::move(config), std::move(problems));
+        read_set(each, loading);
+    if (places != nullptr) *places = loading.places;
+    return finish(std::move(loading));
 }
 
 }  // namespace quorate::broker

@@ -9,6 +9,8 @@
 // one line per problem, at most 20; Io when the file cannot be read.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,7 +29,13 @@ struct ConfigSources {
     std::vector<std::string> environment;
 };
 
-[[nodiscard]] Result<Config> load_config(const ConfigSources& sources);
+// Where each option that some source sets was set last: "quorate.yaml:12", "--set mqtt.max_qos",
+// "QUORATE_MQTT__MAX_QOS". Listeners have an entry each, `listeners[0]`, beside that of the list.
+using ConfigPlaces = std::map<std::string, std::string, std::less<>>;
+
+// `places`, when given, is filled as far as the sources could be read.
+[[nodiscard]] Result<Config> load_config(const ConfigSources& sources,
+                                         ConfigPlaces* places = nullptr);
 
 // The same for the text of a file that is already at hand; `file_name` is for messages.
 [[nodiscard]] Result<Config> parse_config(std::string_view yaml, std::string_view file_name);

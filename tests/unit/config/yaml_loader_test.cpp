@@ -177,12 +177,37 @@ TEST_CASE("listener problems name the listener", "[config]") {
 
 TEST_CASE("an open listener needs an explicit choice about anonymous clients", "[config]") {
     CHECK(bad("listeners: [{url: \"tcp://0.0.0.0:1883\"}]\n")
-              .starts_with("auth.allow_anonymous: expected true or false"));
+              .starts_with("quorate.yaml:1: auth.allow_anonymous: expected true or false"));
     CHECK(good("listeners: [{url: \"tcp://0.0.0.0:1883\"}]\nauth: {allow_anonymous: true}\n")
               .allow_anonymous());
     CHECK_FALSE(good("listeners: [{url: \"tcp://0.0.0.0:1883\"}]\nauth: {allow_anonymous: false}\n")
                     .allow_anonymous());
     CHECK_FALSE(good("auth: {allow_anonymous: false}\n").allow_anonymous());
+}
+
+TEST_CASE("rules between options name where the options stand", "[config]") {
+    CHECK(bad("mqtt: {max_qos: 1}\nlisteners:\n  - {url: \"tcp://127.0.0.1:1\"}\n"
+              "  - {url: \"tls://127.0.0.1:2\"}\n")
+              .starts_with("quorate.yaml:4: listeners[1]: expected tls.cert and tls.key"));
+    CHECK(bad("storage:\n  disk_high_water: 99\n")
+              .starts_with("quorate.yaml:2: storage.disk_stop: expected at least"));
+    CHECK(refused("cluster.seeds=[\"a:1\"]")
+              .starts_with("--set cluster.seeds: cluster.seeds: expected none"));
+}
+
+TEST_CASE("origins belong to WebSocket listeners and look like origins", "[config]") {
+    CHECK(good("listeners: [{url: \"ws://127.0.0.1:1\", origins: [\"https://a.example:8443\", "
+               "\"null\"]}]\n")
+              .listeners[0]
+              .origins.size() == 2);
+    CHECK(bad("listeners: [{url: \"tcp://127.0.0.1:1\", origins: [\"https://a.example\"]}]\n")
+              .find("expected ws:// or wss://") != std::string::npos);
+    for (const char* origin : {"a.example", "https://", "://a", "https://a.example/path", "a b"}) {
+        CAPTURE(std::string(origin));
+        CHECK(bad("listeners: [{url: \"ws://127.0.0.1:1\", origins: [\"" + std::string(origin) +
+                  "\"]}]\n")
+                  .find("expected an origin") != std::string::npos);
+    }
 }
 
 TEST_CASE("--set takes YAML for an option or a whole section", "[config]") {
