@@ -31,6 +31,11 @@ ConnectLimiter::ConnectLimiter(ConnectLimits limits, uint64_t seed) : limits_(li
     if (limits_.per_address > 0) addresses_.resize(kAddressBuckets);
 }
 
+void ConnectLimiter::set_limits(ConnectLimits limits) {
+    limits_ = limits;
+    if (limits_.per_address > 0 && addresses_.empty()) addresses_.resize(kAddressBuckets);
+}
+
 bool ConnectLimiter::loop_ready(std::chrono::nanoseconds now) const {
     return limits_.per_loop == 0 || loop_.ready(limits_.per_loop, now);
 }
@@ -52,7 +57,7 @@ bool ConnectLimiter::admit(const PeerAddress& peer, std::chrono::nanoseconds now
         case PeerAddress::Family::Unknown:
             return true;
     }
-    if (addresses_.empty()) return true;
+    if (limits_.per_address == 0) return true;
     std::string_view key(reinterpret_cast<const char*>(peer.bytes.data()), significant);
     return addresses_[hash64(key, seed_) % kAddressBuckets].take(limits_.per_address, now);
 }

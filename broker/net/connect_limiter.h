@@ -36,6 +36,9 @@ class ConnectLimiter {
   public:
     ConnectLimiter(ConnectLimits limits, uint64_t seed);
 
+    // For connections from now on.
+    void set_limits(ConnectLimits limits);
+
     // Whether a connection may be accepted now, whoever it comes from.
     [[nodiscard]] bool loop_ready(std::chrono::nanoseconds now) const;
     // Counts an accepted connection against the loop.

@@ -122,7 +122,9 @@ void Connection::read_socket() {
     ReadBuffer& buffer = set_.wire_;
     std::byte* bytes = buffer.data();
     ssize_t got = ::recv(socket_.get(), bytes, buffer.size(), 0);
+    set_.counters_.reads += 1;
     if (got > 0) {
+        set_.counters_.bytes_in[static_cast<std::size_t>(kind_)] += static_cast<uint64_t>(got);
         if (transport_) {
             receive_through_stack({bytes, static_cast<std::size_t>(got)});
         } else {
@@ -150,7 +152,12 @@ void Connection::receive_through_stack(ByteView wire) {
 }
 
 void Connection::settle_stack() {
-    if (handshaking_ && !transport_->in_tls_handshake()) set_.end_handshake(*this);
+    if (handshaking_ && !transport_->in_tls_handshake()) {
+        set_.end_handshake(*this);
+        if (transport_->tls() != nullptr && handler_ != nullptr) {
+            handler_->on_secured(*this, set_.loop().now() - phase_started_);
+        }
+    }
     if (state_ != State::Open) return;
     switch (transport_->state()) {
         case TransportStack::State::Handshake:

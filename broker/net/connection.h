@@ -54,6 +54,9 @@ class ConnectionHandler {
     // pending_output() has fallen to output_low_water_bytes.
     virtual void on_writable(Connection& connection) = 0;
 
+    // The TLS handshake is done, and took so long. Default: nothing.
+    virtual void on_secured(Connection& /*connection*/, std::chrono::nanoseconds /*took*/) {}
+
     // The peer took nothing for write_stall_timeout although output waits. Default: abort().
     virtual void on_write_stalled(Connection& connection);
 
@@ -148,6 +151,8 @@ class Connection final : public PollHandle::Target {
     [[nodiscard]] TransportKind kind() const { return kind_; }
     // Null without TLS and before its handshake is done.
     [[nodiscard]] const TlsPeer* tls() const;
+    // In the middle of a TLS handshake; until on_closed() returns, if it ended there.
+    [[nodiscard]] bool handshaking() const { return handshaking_; }
     // Why it ended, in words for the log; empty when the cause says all. Escaped, no secrets.
     [[nodiscard]] std::string close_detail() const;
 
@@ -195,7 +200,7 @@ class Connection final : public PollHandle::Target {
     OutputBuffer output_;           // plain connections: the wire's bytes; others: MQTT bytes
     std::vector<std::byte> input_;  // received, not consumed; no memory when empty
     std::chrono::nanoseconds write_progress_{0};
-    std::chrono::nanoseconds close_started_{0};
+    std::chrono::nanoseconds phase_started_{0};  // of the TLS handshake, then of closing
     UniqueFd socket_;
     uint32_t slot_ = 0;
     uint32_t set_index_ = 0;    // in ConnectionSet

@@ -78,6 +78,7 @@ void Connection::write_wire(OutputBuffer& wire) {
             message.msg_iovlen = count;
             sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
         }
+        set_.counters_.writes += 1;
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM) {
             end(EndCause::PeerReset);
@@ -85,6 +86,8 @@ void Connection::write_wire(OutputBuffer& wire) {
         }
         if (sent > 0) {
             wire.consume(static_cast<std::size_t>(sent));
+            set_.counters_.bytes_out[static_cast<std::size_t>(kind_)] +=
+                static_cast<uint64_t>(sent);
             write_progress_ = set_.loop().now();
         }
         if (sent < static_cast<ssize_t>(size)) {
@@ -117,7 +120,7 @@ void Connection::abort(EndCause cause) {
 void Connection::begin_flushing(EndCause cause) {
     state_ = State::Flushing;
     cause_ = cause;
-    close_started_ = set_.loop().now();
+    phase_started_ = set_.loop().now();
     std::vector<std::byte>().swap(input_);
     set_.watch(*this);
     mark_dirty();
@@ -155,7 +158,7 @@ bool Connection::tells_end() const {
 void Connection::check_deadlines(std::chrono::nanoseconds now) {
     const EventLoopOptions& options = set_.loop().options();
     if (state_ == State::Flushing || state_ == State::Lingering) {
-        if (now - close_started_ > options.close_timeout) {
+        if (now - phase_started_ > options.close_timeout) {
             reset_ = true;
             end(cause_);
         }

@@ -32,6 +32,7 @@ Connection& ConnectionSet::add(Connection::Origin origin, ConnectionHandler& han
     connection.set_index_ = static_cast<uint32_t>(connections_.size() - 1);
     if (connection.transport_ && connection.transport_->in_tls_handshake()) {
         connection.handshaking_ = true;
+        connection.phase_started_ = loop_.now();
         open_handshakes_ += 1;
     }
     connection.update_watch();
@@ -105,6 +106,13 @@ void ConnectionSet::stop() {
         connection.stop();
         tell_end(connection);
     }
+}
+
+std::size_t ConnectionSet::waiting_output() const {
+    std::size_t bytes = 0;
+    for (const Connection* connection : watched_)
+        bytes += connection->pending_output();
+    return bytes;
 }
 
 void ConnectionSet::watch(Connection& connection) {

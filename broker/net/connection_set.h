@@ -2,6 +2,7 @@
 // the list of those with a deadline.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +33,15 @@ class ReadBuffer {
     std::unique_ptr<std::byte[]> memory_;
 };
 
+// What the sockets of one loop did: plain numbers that only rise, for the metrics.
+struct NetCounters {
+    static constexpr std::size_t kKinds = 6;  // of TransportKind
+    std::array<uint64_t, kKinds> bytes_in{};
+    std::array<uint64_t, kKinds> bytes_out{};
+    uint64_t reads = 0;
+    uint64_t writes = 0;
+};
+
 // Thread: the loop's. Owner: EventLoop. Errors: none.
 class ConnectionSet {
   public:
@@ -47,6 +57,9 @@ class ConnectionSet {
     [[nodiscard]] uint32_t open_handshakes() const { return open_handshakes_; }
     [[nodiscard]] ChunkPool& pool() { return pool_; }
     [[nodiscard]] EventLoop& loop() { return loop_; }
+    [[nodiscard]] const NetCounters& counters() const { return counters_; }
+    // Bytes that sockets refused and that wait for them.
+    [[nodiscard]] std::size_t waiting_output() const;
 
     // The rest is called by EventLoop and Connection only.
 
@@ -84,6 +97,7 @@ class ConnectionSet {
     std::vector<Connection*> flushing_;  // dirty_ of the round under way
     std::vector<Connection*> watched_;
     std::chrono::nanoseconds last_check_{0};
+    NetCounters counters_;
     uint32_t open_handshakes_ = 0;
     uint32_t handshake_steps_left_ = 0;
     bool borrowed_ = false;

@@ -261,6 +261,12 @@ void EventLoop::set_hooks(LoopHooks* hooks) {
     impl_->hooks = hooks;
 }
 
+void EventLoop::set_limits(std::chrono::milliseconds write_stall_timeout,
+                           uint32_t handshakes_open_max) {
+    impl_->options.write_stall_timeout = write_stall_timeout;
+    impl_->options.handshakes_open_max = handshakes_open_max;
+}
+
 void EventLoop::run() {
     if (!impl_->stopping.load(std::memory_order_acquire)) uv_run(&impl_->loop, UV_RUN_DEFAULT);
     ASSERT(impl_->holds_turn, "a loop stops in its own turn");

@@ -73,6 +73,8 @@ class EventLoop {
 
     // Requires: before run(). `hooks` outlives the loop; null: none.
     void set_hooks(LoopHooks* hooks);
+    // Thread: the loop's, or before run(). For what connections and listeners do from now on.
+    void set_limits(std::chrono::milliseconds write_stall_timeout, uint32_t handshakes_open_max);
 
     // Runs until stop(). All connections are closed (EndCause::LoopStopped) before it returns.
     void run();

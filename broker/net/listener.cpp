@@ -104,7 +104,8 @@ int highest_usable_descriptor(uint32_t reserved) {
 
 }  // namespace
 
-ListenerGroup::ListenerGroup(Passkey, ListenerOptions options) : options_(std::move(options)) {
+ListenerGroup::ListenerGroup(Passkey, ListenerOptions options)
+    : options_(std::move(options)), connections_max_(options_.connections_max) {
     if (!options_.address.path.empty()) upgrade_rules_.path = options_.address.path;
     upgrade_rules_.origins = options_.websocket_origins;
 }
@@ -228,6 +229,11 @@ void Listener::resume() {
     update_watch();
 }
 
+void Listener::set_limits(const ConnectLimits& limits, uint32_t reserved_descriptors) {
+    limiter_.set_limits(limits);
+    highest_descriptor_ = highest_usable_descriptor(reserved_descriptors);
+}
+
 void Listener::update_watch() {
     bool accepting = !asked_to_pause_ && pause_ == Pause::None;
     if (poll_) poll_->watch(accepting ? PollHandle::kReadable : PollHandle::kNone);
@@ -278,7 +284,8 @@ void Listener::take_in(AcceptedSocket accepted) {
         return;
     }
     accepted.count = OpenCount(counts.connections);
-    if (counts.connections.load(std::memory_order_relaxed) > options.connections_max) {
+    if (counts.connections.load(std::memory_order_relaxed) >
+        group_.connections_max_.load(std::memory_order_relaxed)) {
         counts.refused_full.fetch_add(1, std::memory_order_relaxed);
         return;
     }

@@ -63,7 +63,12 @@ class ListenerGroup {
     ListenerGroup(const ListenerGroup&) = delete;
     ListenerGroup& operator=(const ListenerGroup&) = delete;
 
+    // As given to open(); what set_connections_max() and Listener::set_limits() changed is not
+    // here.
     [[nodiscard]] const ListenerOptions& options() const { return options_; }
+    // Thread: any. Connections that are open stay.
+    void set_connections_max(uint32_t most) { connections_max_.store(most); }
+    [[nodiscard]] uint32_t connections_max() const { return connections_max_.load(); }
     // The real port, when 0 was asked for; options().address has it too.
     [[nodiscard]] uint16_t port() const { return options_.address.port; }
     // The URL with the real port.
@@ -89,6 +94,7 @@ class ListenerGroup {
     UpgradeRules upgrade_rules_;
     std::vector<UniqueFd> sockets_;  // one per loop; a Unix listener has only the first
     bool unlink_on_close_ = false;
+    std::atomic<uint32_t> connections_max_;
     Atomics counts_;
 };
 
@@ -132,6 +138,8 @@ class Listener final : public PollHandle::Target {
     // Stops and resumes accepting while the socket stays; what arrives waits in the backlog.
     void pause();
     void resume();
+    // For what is accepted from now on.
+    void set_limits(const ConnectLimits& limits, uint32_t reserved_descriptors);
 
     // Makes a connection of a socket that this or another loop accepted. It counts against
     // connections_max from its acceptance on.

@@ -105,7 +105,9 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::create(const TlsOptions& o
     made->context_ = SSL_CTX_new(TLS_server_method());
     made->bio_method_ = TlsStream::make_bio_method();
     made->verify_client_ = options.verify_client;
-    if (made->context_ == nullptr || made->bio_method_ == nullptr || !set_rules(made->context_)) {
+    made->ticket_keys_ = std::make_unique<TicketKeys>();
+    if (made->context_ == nullptr || made->bio_method_ == nullptr || !set_rules(made->context_) ||
+        !made->ticket_keys_->install(made->context_)) {
         return Error{ErrorCode::InvalidArgument,
                      fmt::format("TLS: OpenSSL refuses our settings: {}", openssl_reason())};
     }

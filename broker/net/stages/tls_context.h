@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/net/stages/ticket_keys.h"
 #include "proto/base/result.h"
 
 struct ssl_ctx_st;
@@ -57,8 +58,11 @@ class TlsContext {
     [[nodiscard]] ssl_ctx_st* get() const { return context_; }
     [[nodiscard]] bio_method_st* bio_method() const { return bio_method_; }
     [[nodiscard]] ClientCertificate verify_client() const { return verify_client_; }
+    // New session tickets are sealed with a new key; those of the last one are still good.
+    void rotate_ticket_keys() const { ticket_keys_->rotate(); }
 
   private:
+    std::unique_ptr<TicketKeys> ticket_keys_;
     ssl_ctx_st* context_ = nullptr;        // owned
     bio_method_st* bio_method_ = nullptr;  // owned
     ClientCertificate verify_client_ = ClientCertificate::None;
