@@ -8,21 +8,26 @@
 
 namespace quorate::cluster {
 
+Status Group::refuse(ErrorCode code, const char* why) {
+    if (counters_ != nullptr) ++counters_->proposals_failed;
+    return Error{code, why};
+}
+
 Status Group::propose(std::string_view command, Growth growth) {
     if (health() != GroupHealth::Sound) {
-        return Error{ErrorCode::Unavailable, "this replica of the group is out of service"};
+        return refuse(ErrorCode::Unavailable, "this replica of the group is out of service");
     }
-    if (!leading_) return Error{ErrorCode::NotLeader, "this replica does not lead the group"};
+    if (!leading_) return refuse(ErrorCode::NotLeader, "this replica does not lead the group");
     const bool over = in_flight_bytes_ + command.size() > options_.in_flight_bytes_max ||
                       in_flight_commands_ >= options_.in_flight_commands_max;
     // A single command larger than the limit must pass at some time: when it is alone.
     if (over && in_flight_commands_ > 0) {
-        return Error{ErrorCode::LimitExceeded, "too much is proposed and not yet applied"};
+        return refuse(ErrorCode::LimitExceeded, "too much is proposed and not yet applied");
     }
     const storage::DiskState disk = this->disk();
     if (disk == storage::DiskState::Stop ||
         (disk == storage::DiskState::Full && growth == Growth::Grows)) {
-        return Error{ErrorCode::LimitExceeded, "the disk is full"};
+        return refuse(ErrorCode::LimitExceeded, "the disk is full");
     }
     if (!pending_.empty() && pending_.bytes() + command.size() > options_.entry_bytes) {
         sealed_.push_back(std::exchange(pending_, CommandBatch()));
@@ -30,6 +35,7 @@ Status Group::propose(std::string_view command, Growth growth) {
     pending_.add(command);
     in_flight_bytes_ += command.size();
     ++in_flight_commands_;
+    if (counters_ != nullptr) ++counters_->proposals_pending;
     touch();
     return {};
 }
@@ -126,7 +132,7 @@ void Group::seal_pending() {
         const std::size_t bytes = commands.command_bytes();
         const Result<EntryId> id = raft_->propose(commands.seal(lead_stamp_));
         ASSERT(id.ok(), "a leader refused a proposal");
-        in_flight_.push_back(InFlight{id->index, bytes, count});
+        in_flight_.push_back(InFlight{id->index, bytes, count, context_.clock.now()});
         sealed_.pop_front();
     }
 }
@@ -184,6 +190,7 @@ void Group::after_apply() {
     while (!in_flight_.empty() && in_flight_.front().index <= applied_.index) {
         in_flight_bytes_ -= in_flight_.front().bytes;
         in_flight_commands_ -= in_flight_.front().commands;
+        if (counters_ != nullptr) counters_->proposals_pending -= in_flight_.front().commands;
         in_flight_.pop_front();
     }
     if (health() != GroupHealth::Sound) return;
@@ -193,7 +200,41 @@ void Group::after_apply() {
     if (raft_->has_ready()) touch();
 }
 
+void Group::set_counters(GroupCounters* counters) {
+    counters_ = counters;
+    ++counters_->roles[static_cast<std::size_t>(counted_role_)];
+}
+
+void Group::count_role() {
+    if (counters_ == nullptr) return;
+    const raft::Role role = raft_->role();
+    if (role != counted_role_) {
+        --counters_->roles[static_cast<std::size_t>(counted_role_)];
+        ++counters_->roles[static_cast<std::size_t>(role)];
+        if (role == raft::Role::Leader) ++counters_->elections_won;
+        const bool stood =
+            counted_role_ == raft::Role::Candidate || counted_role_ == raft::Role::PreCandidate;
+        if (stood && role == raft::Role::Follower) ++counters_->elections_lost;
+        counted_role_ = role;
+    }
+    const ReplicaId leader = raft_->leader();
+    if (leader.value() != 0 && leader != counted_leader_) {
+        counted_leader_ = leader;
+        ++counters_->leader_changes;
+    }
+}
+
+// The own proposals among what is about to be applied.
+void Group::note_commits(std::chrono::nanoseconds now) {
+    if (counters_ == nullptr || committed_.empty()) return;
+    for (const InFlight& entry : in_flight_) {
+        if (entry.index > committed_.back().id.index) break;
+        counters_->commits.push_back(now - entry.proposed);
+    }
+}
+
 void Group::update_role() {
+    count_role();
     const bool leader = raft_->role() == raft::Role::Leader;
     if (leading_ && (!leader || raft_->term() != led_term_)) {
         leading_ = false;
@@ -214,6 +255,10 @@ void Group::drop_proposals() {
     pending_ = CommandBatch();
     sealed_.clear();
     in_flight_.clear();
+    if (counters_ != nullptr) {
+        counters_->proposals_pending -= in_flight_commands_;
+        counters_->proposals_failed += in_flight_commands_;
+    }
     in_flight_bytes_ = 0;
     in_flight_commands_ = 0;
 }

@@ -1,6 +1,7 @@
 // One Raft group on this node: its RaftNode, its log and state on disk, its state machine.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -62,6 +63,17 @@ enum class GroupHealth : uint8_t {
     Sound,
     Amnesic,  // the disk holds less than was promised: takes no part, must be rebuilt
     Failed,   // a damaged record, or a state machine that gave up: see the log
+};
+
+// What the groups of one worker did, for the metrics. Pending ones and roles fall as well.
+struct GroupCounters {
+    uint64_t elections_won = 0;
+    uint64_t elections_lost = 0;
+    uint64_t leader_changes = 0;                    // another replica is known to lead than before
+    uint64_t proposals_failed = 0;                  // commands refused, or lost with the leadership
+    uint64_t proposals_pending = 0;                 // commands proposed and not yet applied
+    std::array<uint64_t, 4> roles{};                // groups by raft::Role
+    std::vector<std::chrono::nanoseconds> commits;  // of this turn: from proposal to commit
 };
 
 // *Thread*: its worker; `disk`, `synced_candidate`, `health` and `log_bytes` from any.
@@ -138,6 +150,7 @@ class Group {
 
     // The rest is the runner's: once per turn and group.
     void set_touched(std::vector<Group*>* touched) { touched_list_ = touched; }
+    void set_counters(GroupCounters* counters);
     void touch();
     void tick();
     [[nodiscard]] bool needs_ticks() const;
@@ -158,6 +171,9 @@ class Group {
     void seal_pending();
     void send(std::vector<raft::Message>& messages);
     void update_role();
+    void count_role();
+    void note_commits(std::chrono::nanoseconds now);
+    [[nodiscard]] Status refuse(ErrorCode code, const char* why);
     void drop_proposals();
     void count_log_bytes(const std::vector<raft::Entry>& entries);
     [[nodiscard]] Status apply_entry(const raft::Entry& entry, storage::StateBatch& batch);
@@ -166,6 +182,7 @@ class Group {
         LogIndex index;
         std::size_t bytes = 0;
         uint32_t commands = 0;
+        std::chrono::nanoseconds proposed{};
     };
     struct Waiting {
         raft::PersistNumber number;
@@ -187,6 +204,9 @@ class Group {
     std::unique_ptr<raft::RaftNode> raft_;  // null: not Sound since the start
     std::vector<Group*>* touched_list_ = nullptr;
     bool touched_ = false;
+    GroupCounters* counters_ = nullptr;  // of the runner; null: nobody counts
+    raft::Role counted_role_ = raft::Role::Follower;
+    ReplicaId counted_leader_;
 
     CommandBatch pending_;
     std::deque<CommandBatch> sealed_;  // full ones of this turn

@@ -25,6 +25,7 @@ Result<Group*> GroupRunner::add(const GroupOptions& options, StateMachine& machi
     Group* added = group->get();
     groups_.emplace(options.id, std::move(*group));
     added->set_touched(&touched_);
+    added->set_counters(&counters_);
     added->touch();
     return added;
 }
@@ -36,6 +37,7 @@ Group* GroupRunner::find(GroupId id) {
 
 bool GroupRunner::turn() {
     figures_ = TurnFigures{};
+    counters_.commits.clear();
     run_ticks();
     turn_.swap(touched_);
     write_log();
@@ -96,6 +98,7 @@ void GroupRunner::apply() {
     for (Group* group : turn_) {
         figures_.entries_applied += group->committed_.size();
         group->commands_applied_ = 0;
+        group->note_commits(started);
         group->apply_committed(state_batch_);
         figures_.commands_applied += group->commands_applied_;
     }

@@ -68,6 +68,7 @@ class GroupRunner {
     [[nodiscard]] std::optional<std::chrono::nanoseconds> next_tick() const;
     [[nodiscard]] std::size_t requests_in_flight() const { return requests_.size(); }
     [[nodiscard]] const TurnFigures& figures() const { return figures_; }
+    [[nodiscard]] const GroupCounters& counters() const { return counters_; }
 
   private:
     void run_ticks();
@@ -87,6 +88,7 @@ class GroupRunner {
     std::deque<std::vector<Group*>> requests_;  // under way: whose appends they carry
     storage::StateBatch state_batch_;
     TurnFigures figures_;
+    GroupCounters counters_;
 };
 
 }  // namespace quorate::cluster

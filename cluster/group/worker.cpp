@@ -104,13 +104,14 @@ class Worker::Impl {
     // True when there is more to do at once.
     bool turn() {
         mailbox_.take(tasks_);
+        taken_ = tasks_.size();
         for (Task& task : tasks_) {
             task();
         }
         tasks_.clear();
         run_timers();
         const bool more = runner_.turn();
-        count(runner_.figures());
+        count(runner_.figures(), runner_.counters());
         for (const std::function<void()>& hook : hooks_) {
             hook();
         }
@@ -128,8 +129,20 @@ class Worker::Impl {
         }
     }
 
-    void count(const TurnFigures& figures) {
+    void count(const TurnFigures& figures, const GroupCounters& now) {
         if (metrics_ == nullptr) return;
+        metrics_->set<Metric::QueueDepth>(StageLabel::Worker, taken_);
+        metrics_->set<Metric::QueueDepth>(StageLabel::LogWriter, runner_.requests_in_flight());
+        metrics_->set<Metric::RaftProposalsPending>(now.proposals_pending);
+        for (const std::chrono::nanoseconds took : now.commits)
+            metrics_->observe<Metric::RaftCommit>(took);
+        metrics_->add<Metric::RaftProposalsFailed>(now.proposals_failed -
+                                                   reported_.proposals_failed);
+        reported_.proposals_failed = now.proposals_failed;
+        if (now.roles != reported_.roles || now.elections_lost != reported_.elections_lost ||
+            now.leader_changes != reported_.leader_changes) {
+            count_roles(now);
+        }
         if (figures.entries_written > 0) {
             metrics_->add<Metric::RaftProposals>(figures.entries_written);
         }
@@ -137,6 +150,24 @@ class Worker::Impl {
             metrics_->add<Metric::RaftCommands>(figures.commands_applied);
             metrics_->observe<Metric::RaftApply>(figures.apply);
         }
+    }
+
+    void count_roles(const GroupCounters& now) {
+        using raft::Role;
+        const auto of = [&now](Role role) { return now.roles[static_cast<std::size_t>(role)]; };
+        metrics_->set<Metric::RaftGroups>(RaftRoleLabel::Leader, of(Role::Leader));
+        metrics_->set<Metric::RaftGroups>(RaftRoleLabel::Follower, of(Role::Follower));
+        metrics_->set<Metric::RaftGroups>(RaftRoleLabel::Candidate,
+                                          of(Role::PreCandidate) + of(Role::Candidate));
+        metrics_->add<Metric::RaftElections>(ResultLabel::Ok,
+                                             now.elections_won - reported_.elections_won);
+        metrics_->add<Metric::RaftElections>(ResultLabel::Failed,
+                                             now.elections_lost - reported_.elections_lost);
+        metrics_->add<Metric::RaftLeaderChanges>(now.leader_changes - reported_.leader_changes);
+        reported_.roles = now.roles;
+        reported_.elections_won = now.elections_won;
+        reported_.elections_lost = now.elections_lost;
+        reported_.leader_changes = now.leader_changes;
     }
 
     // Stopping, and nothing is posted, proposed or with the log writer any more.
@@ -174,11 +205,13 @@ class Worker::Impl {
     // Of the thread.
     GroupRunner runner_;
     std::vector<Task> tasks_;
+    std::size_t taken_ = 0;  // tasks of this turn
     std::map<std::pair<std::chrono::nanoseconds, TimerId>, Task> timers_;
     std::unordered_map<TimerId, std::chrono::nanoseconds> due_of_;
     TimerId last_timer_;
     std::vector<std::function<void()>> hooks_;
     MetricsShard* metrics_ = nullptr;
+    GroupCounters reported_;  // as last added to the metrics
 };
 
 Worker::Worker(WorkerOptions options, GroupContext context, storage::LogSink& sink)
