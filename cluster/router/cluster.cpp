@@ -304,6 +304,11 @@ void Cluster::Impl::report(WorkerId worker) {
         if (&shard->router() != routers[worker.value()].get() || !shard->serving()) continue;
         add(made.shards, shard->state().counts());
         add(made.counters, shard->state().counters());
+        const KeptQos0& kept = shard->kept_qos0();
+        made.shards.queued_messages += kept.messages();
+        made.shards.queued_bytes += kept.bytes();
+        made.counters.offline_qos0 += kept.dropped();
+        made.counters.expired += kept.expired();
     }
     {
         const std::lock_guard lock(mutex);
@@ -383,6 +388,9 @@ ClusterCounts Cluster::counts() const {
     }
     counts.groups_unsound = counts.groups - counts.groups_leading;
     counts.filters = impl_->directory->filters();
+    for (uint16_t loop = 0; loop < impl_->exchange->loops(); ++loop) {
+        counts.loop_parcels += impl_->exchange->mailbox(LoopId(loop)).size();
+    }
     return counts;
 }
 

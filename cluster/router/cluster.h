@@ -48,6 +48,7 @@ struct ClusterCounts {
     uint32_t groups = 0;
     uint32_t groups_leading = 0;
     uint32_t groups_unsound = 0;
+    uint64_t loop_parcels = 0;  // that wait for the loops
 };
 
 class Cluster {

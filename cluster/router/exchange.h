@@ -53,7 +53,7 @@ class Exchange {
     // post cannot fail. Thread: any.
     void post(LoopId loop, std::unique_ptr<LoopParcel> parcel);
     void post(WorkerId worker, std::unique_ptr<WorkerParcel> parcel);
-    // Thread: the loop's.
+    // Thread: the loop's; its size() from any.
     [[nodiscard]] LoopMailbox& mailbox(LoopId loop) { return *mailboxes_[loop.value()]; }
 
   private:

@@ -130,7 +130,8 @@ struct LetGo {
     bool operator==(const LetGo&) const = default;
 };
 
-// A copy of QoS 0 for a connected durable session: sent if the connection still is, never stored.
+// A copy of QoS 0 for a durable session: sent if the connection still is, never stored. Of
+// incarnation 0 for a session that is away: the leader may keep it in memory.
 struct LiveCopy {
     ConnectionRef connection;
     SessionId session;

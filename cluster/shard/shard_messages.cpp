@@ -138,8 +138,7 @@ void ShardState::Impl::deliver(const Incoming& incoming, EnqueueResult& result) 
     std::size_t queued = 0;
     bool shared = false;
     for (const Delivery& delivery : deliveries_) {
-        const bool kept = delivery.qos != mqtt::QoS::AtMostOnce ||
-                          (options_.queue_qos0 && !delivery.session->attached());
+        const bool kept = delivery.qos != mqtt::QoS::AtMostOnce;
         queued += kept ? 1 : 0;
         shared = shared || delivery.share != 0;
         if (!kept) live_copy(incoming, delivery, result);
@@ -148,16 +147,15 @@ void ShardState::Impl::deliver(const Incoming& incoming, EnqueueResult& result) 
     // A copy that may have to go back to its group needs a body of its own: apply reads nothing.
     const BodyId body = queued > 1 || shared ? bodies_.add(incoming.flat, *batch_) : BodyId();
     for (const Delivery& delivery : deliveries_) {
-        const bool kept = delivery.qos != mqtt::QoS::AtMostOnce ||
-                          (options_.queue_qos0 && !delivery.session->attached());
-        if (kept) push(incoming, delivery, body, result);
+        if (delivery.qos != mqtt::QoS::AtMostOnce) push(incoming, delivery, body, result);
     }
     if (body.value() != 0) bodies_.release(body);
 }
 
 void ShardState::Impl::live_copy(const Incoming& incoming, const Delivery& delivery,
                                  EnqueueResult& result) {
-    if (!delivery.session->attached()) {
+    const bool away = !delivery.session->attached();
+    if (away && !options_.queue_qos0) {
         ++result.offline_qos0;
         ++counters_.offline_qos0;
         return;
@@ -167,7 +165,7 @@ void ShardState::Impl::live_copy(const Incoming& incoming, const Delivery& deliv
     }
     ++result.live_qos0;
     LiveCopy copy;
-    copy.connection = delivery.session->attachment->connection;
+    if (!away) copy.connection = delivery.session->attachment->connection;
     copy.session = delivery.session->id;
     copy.epoch = delivery.session->epoch;
     copy.retain = delivery.retain;

@@ -203,10 +203,11 @@ void ShardState::match(std::string_view topic, uint64_t publisher,
                 subscription.id != 0 && (ids.empty() || ids.back() != subscription.id);
             if (fresh) ids.push_back(subscription.id);
         }
-        if (!any || !session->attached()) continue;
+        match.away = !session->attached();
+        if (!any || (match.away && !impl_->options_.queue_qos0)) continue;
         match.session = session->id;
         match.epoch = session->epoch;
-        match.connection = session->attachment->connection;
+        if (!match.away) match.connection = session->attachment->connection;
         match.subscription_ids = ids;
         visit(match);
     }

@@ -48,7 +48,10 @@ struct ShardOptions {
     // A queue spans at most 4 * queue_messages_max + this many numbers, settled ones included;
     // beyond that the newest is dropped under any policy.
     uint32_t queue_span_slack = 65'536;
-    bool queue_qos0 = false;  // keep QoS 0 for sessions that are away
+    // QoS 0 for a session that is away is handed to the leader, which keeps it in memory.
+    bool queue_qos0 = false;
+    uint32_t kept_qos0_max = 1000;               // of a session; may differ between replicas,
+    uint64_t kept_qos0_bytes_max = 4ULL << 20U;  // as may the bytes of all sessions of the shard
     uint32_t sessions_max = 10'000'000;
     uint32_t subscriptions_max = 1000;      // per session
     uint32_t received_ids_max = 65'535;     // unreleased QoS 2 packet ids per session
@@ -147,9 +150,10 @@ struct SubscriptionView {
     RouteSerial made;
 };
 
-// A connected durable session that a live QoS 0 message matches; overlapping subscriptions merged.
+// A durable session that a live QoS 0 message matches; overlapping subscriptions merged.
 struct MatchedSession {
     SessionId session;
+    bool away = false;  // with queue_qos0 only; then without a connection
     Epoch epoch;
     ConnectionRef connection;
     mqtt::QoS qos = mqtt::QoS::AtMostOnce;  // best granted
@@ -235,7 +239,8 @@ class ShardState {
     [[nodiscard]] bool has_received(SessionId session, PacketId packet_id) const;
     // Views live until the next apply().
     [[nodiscard]] std::vector<SubscriptionView> subscriptions(SessionId session) const;
-    // Connected durable sessions with a non-shared match, in order of id; no local is honoured.
+    // Durable sessions with a non-shared match that are connected, or for which QoS 0 is kept, in
+    // order of id; no local is honoured.
     void match(std::string_view topic, uint64_t publisher,
                const std::function<void(const MatchedSession&)>& visit) const;
 

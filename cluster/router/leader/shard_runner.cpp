@@ -37,7 +37,8 @@ ShardRunner::ShardRunner(ShardId shard, const ShardOptions& options,
           shard, router, shared, [this](const CommandBody& body) { propose_own(body); },
           [this](const OutboxTarget& target, OutboxNumber number) {
               done_[target].push_back(number);
-          }) {}
+          }),
+      kept_qos0_({options.kept_qos0_max, options.kept_qos0_bytes_max}) {}
 
 ShardRunner::~ShardRunner() = default;
 
@@ -105,19 +106,11 @@ void ShardRunner::applied(LogIndex) {
             let_go(request);
         for (const SessionId session : actions_.new_messages)
             feed_.touch(session);
-        for (const SessionEnded& ended : actions_.ended)
+        for (const LiveCopy& copy : actions_.live)
+            send_live(copy);
+        for (const SessionEnded& ended : actions_.ended) {
             feed_.ended(ended.session);
-        for (const LiveCopy& copy : actions_.live) {
-            if (copy.connection.incarnation != router_.incarnation()) continue;
-            DeliveryView delivery;
-            delivery.connection = copy.connection;
-            delivery.session = copy.session;
-            delivery.epoch = copy.epoch;
-            delivery.retain = copy.retain;
-            delivery.subscription_ids = copy.subscription_ids;
-            router_.outbound()
-                .loop(copy.connection.loop)
-                .deliveries.add_flat(delivery, actions_.messages[copy.message].text());
+            kept_qos0_.ended(ended.session);
         }
         routes_dirty_ = routes_dirty_ || actions_.routes_wanted;
         outbox_dirty_ = outbox_dirty_ || actions_.outbox_ready;
@@ -133,6 +126,68 @@ void ShardRunner::applied(LogIndex) {
     actions_.clear();
     waiting_.clear();
     changed_filters_.clear();
+}
+
+void ShardRunner::send_live(const LiveCopy& copy) {
+    const SharedBytes& flat = actions_.messages[copy.message];
+    const bool away = copy.connection.incarnation == Incarnation();
+    if (away || kept_qos0_.holds(copy.session)) {
+        const auto message = mqtt::decode_message(flat.text());
+        ASSERT(message.has_value(), "a message of this process is well formed");
+        keep_qos0(copy.session, flat, copy.retain, copy.subscription_ids,
+                  message->message_expiry_s);
+        return;
+    }
+    if (copy.connection.incarnation != router_.incarnation()) return;
+    DeliveryView delivery;
+    delivery.connection = copy.connection;
+    delivery.session = copy.session;
+    delivery.epoch = copy.epoch;
+    delivery.retain = copy.retain;
+    delivery.subscription_ids = copy.subscription_ids;
+    router_.outbound().loop(copy.connection.loop).deliveries.add_flat(delivery, flat.text());
+}
+
+void ShardRunner::keep_qos0(SessionId session, const SharedBytes& flat, bool retain,
+                            std::span<const uint32_t> subscription_ids,
+                            std::optional<uint32_t> expiry_s) {
+    KeptQos0::Message message;
+    message.flat = flat;
+    message.retain = retain;
+    message.subscription_ids.assign(subscription_ids.begin(), subscription_ids.end());
+    if (expiry_s) {
+        message.expires_at = ClusterTime(group_->time().value() + uint64_t{*expiry_s} * 1000);
+    }
+    kept_qos0_.keep(session, std::move(message));
+}
+
+// The client of a session is back and takes messages: what was kept for it goes out first.
+void ShardRunner::send_kept(const Want& want) {
+    const auto session = state_->session(want.session);
+    if (!session || !session->connection || session->epoch != want.epoch) return;
+    if (session->connection->incarnation != router_.incarnation()) return;
+    const uint64_t now = group_->time().value();
+    DeliveryView delivery;
+    delivery.connection = *session->connection;
+    delivery.session = want.session;
+    delivery.epoch = want.epoch;
+    for (const KeptQos0::Message& kept : kept_qos0_.take(want.session)) {
+        const uint64_t expires_at = kept.expires_at.value();
+        if (expires_at != 0 && expires_at <= now) {
+            kept_qos0_.count_expired();
+            continue;
+        }
+        const auto message = mqtt::decode_message(kept.flat.text());
+        ASSERT(message.has_value(), "a message of this process is well formed");
+        delivery.message = *message;
+        if (expires_at != 0) {
+            delivery.message.message_expiry_s =
+                static_cast<uint32_t>((expires_at - now + 999) / 1000);
+        }
+        delivery.retain = kept.retain;
+        delivery.subscription_ids = kept.subscription_ids;
+        router_.outbound().loop(delivery.connection.loop).deliveries.add(delivery);
+    }
 }
 
 void ShardRunner::count_retained() {
@@ -192,6 +247,7 @@ void ShardRunner::begin_leading() {
 void ShardRunner::end_leading() {
     routes_.stop();
     feed_.clear();
+    kept_qos0_.clear();
     shared_.clear();
     handed_over_.clear();
     done_.clear();
@@ -241,12 +297,25 @@ void ShardRunner::settle_expired() {
 }
 
 void ShardRunner::want(const Want& want) {
-    if (leading()) feed_.want(want);
+    if (!leading()) return;
+    if (kept_qos0_.holds(want.session)) send_kept(want);
+    feed_.want(want);
 }
 
 void ShardRunner::publish_live(const mqtt::MessageView& message) {
     if (!leading()) return;
+    SharedBytes flat;  // made for the first session that is away
     state_->match(message.topic, message.publisher, [&](const MatchedSession& match) {
+        if (match.away || kept_qos0_.holds(match.session)) {
+            if (flat.empty()) {
+                std::string bytes;
+                mqtt::encode_message(bytes, message);
+                flat = SharedBytes(as_bytes(bytes));
+            }
+            keep_qos0(match.session, flat, match.retain_as_published && message.retain,
+                      match.subscription_ids, message.message_expiry_s);
+            return;
+        }
         if (match.connection.incarnation != router_.incarnation()) return;
         DeliveryView delivery;
         delivery.connection = match.connection;

@@ -13,10 +13,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "cluster/router/leader/group_runner_base.h"
+#include "cluster/router/leader/kept_qos0.h"
 #include "cluster/router/leader/route_driver.h"
 #include "cluster/router/leader/session_feed.h"
 #include "cluster/router/leader/shared_leader.h"
@@ -55,6 +57,7 @@ class ShardRunner final : public GroupRunnerBase {
     // For metrics and administration; the worker's thread. Requires: loaded.
     [[nodiscard]] const ShardState& state() const { return *state_; }
     [[nodiscard]] ShardId shard() const { return shard_; }
+    [[nodiscard]] const KeptQos0& kept_qos0() const { return kept_qos0_; }
 
   private:
     // An outbox entry that a session of another shard takes over by command.
@@ -70,6 +73,10 @@ class ShardRunner final : public GroupRunnerBase {
     void note_route_changes(std::string_view command, std::size_t first);
     void note_waiting_answers(std::string_view command, std::size_t first);
     void count_retained();
+    void send_live(const LiveCopy& copy);
+    void keep_qos0(SessionId session, const SharedBytes& flat, bool retain,
+                   std::span<const uint32_t> subscription_ids, std::optional<uint32_t> expiry_s);
+    void send_kept(const Want& want);
     void send_answers();
     void drive_outbox();
     void take_entry(const OutboxTarget& target, const OutboxEntryView& entry);
@@ -87,6 +94,7 @@ class ShardRunner final : public GroupRunnerBase {
     RouteDriver routes_;
     SessionFeed feed_;
     SharedLeader shared_;
+    KeptQos0 kept_qos0_;
     std::vector<std::string> changed_filters_;
     // Positions in actions_.answers of those that wait for routes, and for which.
     std::map<std::size_t, std::vector<std::pair<RouteName, RouteSerial>>> waiting_;
