@@ -1,10 +1,7 @@
 #include "broker/app/broker.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
-
-#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -16,18 +13,6 @@ namespace quorate::broker {
 namespace {
 
 constexpr std::chrono::seconds kServeLimit{60};
-constexpr std::chrono::milliseconds kDrainPoll{5};
-
-// Resident memory of this process; 0 when the system does not tell.
-uint64_t resident_bytes() {
-    std::FILE* file = std::fopen("/proc/self/statm", "re");
-    if (file == nullptr) return 0;
-    unsigned long long total = 0;
-    unsigned long long resident = 0;
-    const int read = std::fscanf(file, "%llu %llu", &total, &resident);
-    std::fclose(file);
-    return read == 2 ? resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
-}
 
 int exit_code_of(const Error& error) {
     switch (error.code) {
@@ -48,43 +33,20 @@ int exit_code_of(const Error& error) {
     return 1;
 }
 
-LogLevel log_level(LogLevelOption level) {
-    switch (level) {
-        case LogLevelOption::Error:
-            return LogLevel::Error;
-        case LogLevelOption::Warn:
-            return LogLevel::Warn;
-        case LogLevelOption::Info:
-            return LogLevel::Info;
-        case LogLevelOption::Debug:
-            return LogLevel::Debug;
-    }
-    return LogLevel::Info;
-}
-
 }  // namespace
 
-// One front-end thread.
-struct Broker::Loop {
-    Loop(LoopId id, const Clock& clock, const EventLoopOptions& options)
-        : loop(id, clock, options) {}
-
-    EventLoop loop;
-    std::unique_ptr<FrontEnd> front_end;
-    std::thread thread;
-};
-
-Broker::Broker(Config config, ConfigSources sources, Logger& logger, std::string version,
+Broker::Broker(Config config, ConfigSources sources, Logger& logger, BuildInfo build,
                ServerSeams seams)
     : config_(std::move(config)),
       sources_(std::move(sources)),
       logger_(logger),
       log_(logger, "broker"),
       storage_log_(logger, "storage"),
-      version_(std::move(version)),
+      build_(std::move(build)),
       seams_(std::move(seams)),
-      own_metrics_(metrics_.make_shard()),
-      memory_limit_(config_.limits.memory_high_water.value) {}
+      own_metrics_(metrics_.make_shard()) {
+    note_limits();
+}
 
 Broker::~Broker() {
     stop();
@@ -92,6 +54,8 @@ Broker::~Broker() {
 
 std::optional<Broker::Failure> Broker::open() {
     started_ = clock_.now();
+    tickets_rotated_ = started_;
+    log_starting();
     const uint16_t loops = loop_count(config_);
     if (auto failure = open_cluster()) return failure;
     const FrontEndOptions options = front_end_options(config_, loops);
@@ -111,10 +75,11 @@ std::optional<Broker::Failure> Broker::open() {
                 }
             }));
         loop.set_hooks(made->front_end.get());
+        spread_.add(*made->front_end);
     }
     if (auto failure = open_listeners()) return failure;
     if (auto failure = open_http()) return failure;
-    sys_topics_ = std::make_unique<SysTopics>(metrics_, *cluster_, version_);
+    sys_topics_ = std::make_unique<SysTopics>(metrics_, *cluster_, build_.version);
     for (auto& made : loops_) {
         made->thread = std::thread([&loop = made->loop, number = made->loop.id().value()] {
             const std::string name = fmt::format("loop-{}", number);
@@ -123,6 +88,9 @@ std::optional<Broker::Failure> Broker::open() {
         });
     }
     serving_.store(true);
+    for (const std::string& url : listeners())
+        log_.info("listening", {{"url", url}});
+    log_.info("ready", {{"after_ms", milliseconds_since(started_)}});
     return std::nullopt;
 }
 
@@ -168,9 +136,10 @@ std::optional<Broker::Failure> Broker::open_listeners() {
         auto group = ListenerGroup::open(std::move(options), loops_.size());
         if (!group.ok()) return Failure{1, group.error().message};
         listener_groups_.push_back(std::move(group).value());
+        AcceptRouter* router = listener.url.transport == Transport::Unix ? &spread_ : nullptr;
         for (std::size_t i = 0; i < loops_.size(); ++i) {
             auto made = std::make_unique<Listener>(loops_[i]->loop, *listener_groups_.back(), i,
-                                                   *loops_[i]->front_end);
+                                                   *loops_[i]->front_end, router);
             if (Status status = made->start(); !status.ok()) {
                 return Failure{1, status.error().message};
             }
@@ -181,9 +150,9 @@ std::optional<Broker::Failure> Broker::open_listeners() {
 }
 
 std::optional<Broker::Failure> Broker::open_http() {
-    metrics_text_ = std::make_unique<MetricsText>(
-        metrics_, logger_, BuildInfo{version_, "", __VERSION__}, config_.node.data_dir,
-        [this](MetricsShard& shard) { refresh_metrics(shard); });
+    metrics_text_ =
+        std::make_unique<MetricsText>(metrics_, logger_, build_, config_.node.data_dir,
+                                      [this](MetricsShard& shard) { refresh_metrics(shard); });
     if (config_.metrics.listen.empty()) return std::nullopt;
     ListenerOptions options;
     options.address.kind = TransportKind::Http;
@@ -224,7 +193,7 @@ Readiness Broker::readiness() const {
 bool Broker::alive() const {
     const auto now = clock_.now();
     return std::ranges::all_of(loops_, [&](const auto& made) {
-        return now - made->loop.last_turn() < config_.limits.loop_stall;
+        return now - made->loop.last_turn() < loop_stall_.load();
     });
 }
 
@@ -241,7 +210,8 @@ void Broker::refresh_metrics(MetricsShard& shard) {
     shard.set<Metric::RetainedMessages>(counts.shards.retained);
     shard.set<Metric::RetainedBytes>(counts.shards.retained_bytes);
     shard.set<Metric::Routes>(RouteKindLabel::Exact, counts.shards.routes);
-    shard.set<Metric::RaftGroups>(RaftRoleLabel::Leader, counts.groups_leading);
+    shard.set<Metric::Routes>(RouteKindLabel::Wildcard,
+                              counts.filters - std::min(counts.filters, counts.shards.routes));
     reported_listeners_.resize(listener_groups_.size());
     for (std::size_t i = 0; i < listener_groups_.size(); ++i) {
         report_listener_counts(shard, listener_groups_[i]->counts(), reported_listeners_[i]);
@@ -250,93 +220,11 @@ void Broker::refresh_metrics(MetricsShard& shard) {
     shard.set<Metric::OverloadLevel>(status_.overload.load());
     shard.set<Metric::Ready>(readiness().ready ? 1 : 0);
     shard.set<Metric::MemoryLimit>(memory_limit_.load());
-}
-
-void Broker::watch_memory() {
-    const uint64_t limit = memory_limit_.load();
-    if (limit == 0) return;
-    const uint64_t percent = resident_bytes() * 100 / limit;
-    const uint8_t level = percent >= 90 ? 3 : percent >= 80 ? 2 : percent >= 70 ? 1 : 0;
-    const uint8_t before = status_.overload.exchange(level);
-    if (level != before) {
-        log_.warn("memory pressure changed",
-                  {{"level", static_cast<unsigned>(level)}, {"percent_of_limit", percent}});
-    }
-}
-
-void Broker::publish_sys_topics() {
-    if (config_.mqtt.sys_interval == kNever || !config_.mqtt.retain) return;
-    const auto now = clock_.now();
-    if (now - sys_published_ < config_.mqtt.sys_interval && sys_published_.count() != 0) return;
-    sys_published_ = now;
-    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(now - started_).count();
-    FrontEnd& front_end = *loops_.front()->front_end;
-    front_end.post([this, &front_end, uptime] {
-        sys_topics_->publish(static_cast<uint64_t>(uptime),
-                             [&](std::string_view topic, std::string_view payload) {
-                                 mqtt::MessageView message;
-                                 message.topic = topic;
-                                 message.payload = payload;
-                                 message.retain = true;
-                                 front_end.publishes().publish_own(message);
-                             });
-    });
-}
-
-void Broker::supervise() {
-    if (!alive()) QUORATE_FATAL("a front-end loop stands still: a bug, or a machine without time");
-    watch_memory();
-    publish_sys_topics();
-    logger_.report_suppressed();
-}
-
-void Broker::reload() {
-    auto loaded = load_config(sources_);
-    if (!loaded.ok()) {
-        own_metrics_.add<Metric::ConfigReload>(ResultLabel::Failed);
-        log_.error("the configuration was not reloaded; the old one stays",
-                   {{"error", loaded.error().message}});
-        return;
-    }
-    const Config& fresh = *loaded;
-    logger_.set_level(log_level(fresh.log.level));
-    logger_.reopen();
-    bool good = true;
-    for (std::size_t i = 0; i < tls_.size() && i < fresh.listeners.size(); ++i) {
-        if (tls_[i] == nullptr) continue;
-        if (Status status = tls_[i]->reload(tls_options(fresh.listeners[i].tls)); !status.ok()) {
-            good = false;
-            log_.error(
-                "certificates were not reloaded; the old ones stay",
-                {{"listener", fresh.listeners[i].url.text()}, {"error", status.error().message}});
-        }
-    }
-    cluster_->host().set_disk_marks(disk_marks(fresh));
-    memory_limit_.store(fresh.limits.memory_high_water.value);
-    own_metrics_.add<Metric::ConfigReload>(good ? ResultLabel::Ok : ResultLabel::Failed);
-    log_.info("configuration reloaded", {{"complete", good}});
-}
-
-void Broker::drain(const std::function<bool()>& interrupted) {
-    if (loops_.empty() || stopped_) return;
-    status_.draining.store(true);
-    std::atomic<std::size_t> left{0};
-    for (auto& made : loops_) {
-        FrontEnd& front_end = *made->front_end;
-        front_end.post([&front_end] {
-            front_end.stop_listening();
-            front_end.disconnect_all(mqtt::ReasonCode::ServerShuttingDown, "the server stops");
-        });
-    }
-    const auto deadline = clock_.now() + config_.node.drain_timeout;
-    while (clock_.now() < deadline && !interrupted()) {
-        left = 0;
-        for (auto& made : loops_)
-            left += made->front_end->clients();
-        if (left == 0) return;
-        std::this_thread::sleep_for(kDrainPoll);
-    }
-    log_.warn("stopping with clients that were not done", {{"clients", left.load()}});
+    uint64_t connections = 0;
+    for (const auto& group : listener_groups_)
+        connections += group->connections_max();
+    shard.set<Metric::ConnectionLimit>(connections);
+    shard.set<Metric::QueueDepth>(StageLabel::Loop, counts.loop_parcels);
 }
 
 void Broker::stop() {
@@ -350,6 +238,7 @@ void Broker::stop() {
         made->thread.join();
     }
     if (cluster_ != nullptr) cluster_->stop();
+    if (!loops_.empty()) log_.info("stopped", {{"uptime_ms", milliseconds_since(started_)}});
     loops_.clear();
 }
 

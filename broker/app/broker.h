@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "broker/admin/metrics_text.h"
+#include "broker/app/accept_spread.h"
 #include "broker/app/front_end.h"
 #include "broker/app/http_server.h"
 #include "broker/app/server.h"
@@ -38,7 +39,7 @@ class Broker {
         std::string text;
     };
 
-    Broker(Config config, ConfigSources sources, Logger& logger, std::string version,
+    Broker(Config config, ConfigSources sources, Logger& logger, BuildInfo build,
            ServerSeams seams = {});
     ~Broker();
     Broker(const Broker&) = delete;
@@ -51,7 +52,8 @@ class Broker {
 
     // About once a second from the main thread: overload, watchdog, suppressed log lines.
     void supervise();
-    // SIGHUP: certificates, log level and limits that may change while running.
+    // SIGHUP: certificates, and every option that may change while running; all or nothing, but for
+    // certificates that cannot be used.
     void reload();
     // Stops listening and tells every client; then waits until all are gone or the time is over.
     // `interrupted` is asked now and then; true ends the wait.
@@ -59,28 +61,47 @@ class Broker {
     void stop();
 
   private:
-    struct Loop;
+    // One front-end thread.
+    struct Loop {
+        Loop(LoopId id, const Clock& clock, const EventLoopOptions& options)
+            : loop(id, clock, options) {}
+
+        EventLoop loop;
+        std::unique_ptr<FrontEnd> front_end;
+        std::thread thread;
+    };
 
     [[nodiscard]] std::optional<Failure> open_cluster();
     [[nodiscard]] std::optional<Failure> open_listeners();
     [[nodiscard]] std::optional<Failure> open_http();
+    void log_starting() const;
+    [[nodiscard]] int64_t milliseconds_since(std::chrono::nanoseconds then) const;
     void publish_sys_topics();
+    void rotate_ticket_keys();
+    // Of config_, what other threads of the broker read.
+    void note_limits();
+    // False when some could not be read: then `config` says what is in use.
+    [[nodiscard]] bool reload_certificates(Config& config);
+    void apply_limits();
     [[nodiscard]] Readiness readiness() const;
     [[nodiscard]] bool alive() const;
     void refresh_metrics(MetricsShard& shard);
     void watch_memory();
 
-    Config config_;
+    Config config_;  // of the main thread, once the loops run
     ConfigSources sources_;
     Logger& logger_;
     Log log_;
     const Log storage_log_;  // the stores keep its address
-    std::string version_;
+    BuildInfo build_;
     const ServerSeams seams_;
     SystemClock clock_;
     Metrics metrics_;
     MetricsShard& own_metrics_;  // of the main thread
     NodeStatus status_;
+    std::atomic<uint64_t> memory_limit_{0};
+    std::atomic<std::chrono::milliseconds> loop_stall_{std::chrono::milliseconds(0)};
+    AcceptSpread spread_;
     std::unique_ptr<cluster::Cluster> cluster_;
     std::vector<std::unique_ptr<TlsContextSlot>> tls_;
     std::vector<std::unique_ptr<ListenerGroup>> listener_groups_;
@@ -92,7 +113,7 @@ class Broker {
     cluster::ShardCounters reported_;                 // by the thread that scrapes
     std::chrono::nanoseconds started_{0};
     std::chrono::nanoseconds sys_published_{0};
-    std::atomic<uint64_t> memory_limit_;  // of the option that a reload changes; 0: none
+    std::chrono::nanoseconds tickets_rotated_{0};
     std::atomic<bool> serving_{false};
     bool stopped_ = false;
 };

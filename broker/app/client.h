@@ -84,6 +84,7 @@ class Client final : public ChannelHost {
     SessionId session_;
     Epoch epoch_;
     uint64_t publisher_ = 0;
+    uint32_t unauthenticated_bytes_ = 0;  // received before CONNACK and not yet used
     LoopTime opened_at_;
     LoopTime rate_at_{0};               // until then its messages have used up its rate
     LoopTime bytes_at_{0};              // the same for its bytes

@@ -1,5 +1,5 @@
 // Long, because it carries out three interfaces (LoopHooks, ConnectionHandler, LoopSink) whose
-// calls share the clients of one loop.
+// calls share the clients of one loop. What bounds these clients is in front_end_limits.cpp.
 #include "broker/app/front_end.h"
 
 #include <algorithm>
@@ -38,71 +38,6 @@ void present_again(Connection& connection) {
     connection.resume_reading();
 }
 
-DisconnectReason disconnect_reason(const CloseCause& cause) {
-    switch (cause.kind) {
-        case CloseKind::ClientDisconnect:
-            return DisconnectReason::Normal;
-        case CloseKind::ClientDisconnectWithWill:
-            return DisconnectReason::WithWill;
-        case CloseKind::TransportClosed:
-            return DisconnectReason::ClientClosed;
-        case CloseKind::KeepAliveTimeout:
-            return DisconnectReason::KeepAlive;
-        case CloseKind::TakenOver:
-            return DisconnectReason::TakenOver;
-        case CloseKind::Malformed:
-            return DisconnectReason::Malformed;
-        case CloseKind::PacketTooLarge:
-            return DisconnectReason::TooLarge;
-        case CloseKind::QuotaExceeded:
-        case CloseKind::ReceiveMaximumExceeded:
-            return DisconnectReason::Quota;
-        case CloseKind::NotAuthorized:
-            return DisconnectReason::NotAuthorized;
-        case CloseKind::PublishRefused:
-            return DisconnectReason::Unavailable;
-        case CloseKind::ServerDisconnect:
-            return cause.reason == mqtt::ReasonCode::ServerShuttingDown
-                       ? DisconnectReason::ServerShutdown
-                       : DisconnectReason::Administrative;
-        case CloseKind::ConnectTimeout:
-        case CloseKind::FirstPacketNotConnect:
-        case CloseKind::ConnectRefused:
-        case CloseKind::ProtocolError:
-        case CloseKind::TopicInvalid:
-        case CloseKind::TopicAliasInvalid:
-        case CloseKind::NotSupported:
-            return DisconnectReason::ProtocolError;
-    }
-    return DisconnectReason::Other;
-}
-
-ConnectResult connect_result(mqtt::ReasonCode reason) {
-    switch (reason) {
-        case mqtt::ReasonCode::Success:
-            return ConnectResult::Accepted;
-        case mqtt::ReasonCode::UnsupportedProtocolVersion:
-            return ConnectResult::BadProtocol;
-        case mqtt::ReasonCode::ClientIdentifierNotValid:
-            return ConnectResult::BadClientId;
-        case mqtt::ReasonCode::BadUserNameOrPassword:
-        case mqtt::ReasonCode::BadAuthenticationMethod:
-            return ConnectResult::BadCredentials;
-        case mqtt::ReasonCode::NotAuthorized:
-            return ConnectResult::NotAuthorized;
-        case mqtt::ReasonCode::ServerBusy:
-            return ConnectResult::Busy;
-        case mqtt::ReasonCode::ServerUnavailable:
-            return ConnectResult::Unavailable;
-        case mqtt::ReasonCode::QuotaExceeded:
-            return ConnectResult::Quota;
-        case mqtt::ReasonCode::MalformedPacket:
-            return ConnectResult::Malformed;
-        default:
-            return ConnectResult::Other;
-    }
-}
-
 }  // namespace
 
 FrontEnd::FrontEnd(EventLoop& loop, const FrontEndOptions& options, NodeStatus& status,
@@ -116,7 +51,7 @@ FrontEnd::FrontEnd(EventLoop& loop, const FrontEndOptions& options, NodeStatus& 
       id_seed_(seed),
       now_(loop_time(loop.now())),
       tasks_(kTasksMax, [&loop] { loop.wakeup(); }) {
-    context_.limits = options.limits;
+    reconfigure(options);
 }
 
 FrontEnd::~FrontEnd() = default;
@@ -143,24 +78,6 @@ std::string FrontEnd::make_client_id() {
                        port_->loop().value(), hash64(fmt::format("{}", next_id_++), id_seed_));
 }
 
-AuthOutcome FrontEnd::authenticate(Client&, const AuthenticateRequest&) {
-    AuthOutcome outcome;
-    if (status_.overload.load(std::memory_order_relaxed) >= 2) {
-        metrics_.add<Metric::Throttled>(LimitLabel::Memory);
-        outcome.kind = AuthOutcome::Kind::Refused;
-        outcome.reason = mqtt::ReasonCode::ServerBusy;
-        return outcome;
-    }
-    if (options_.allow_anonymous) {
-        metrics_.add<Metric::Auth>(AuthResult::Anonymous);
-        return outcome;
-    }
-    metrics_.add<Metric::Auth>(AuthResult::Refused);
-    outcome.kind = AuthOutcome::Kind::Refused;
-    outcome.reason = mqtt::ReasonCode::NotAuthorized;
-    return outcome;
-}
-
 PublishVerdict FrontEnd::publish(Client& client, const InboundPublish& publish) {
     // The broker's own statistics are not for clients to write.
     if (publish.message.topic.starts_with("$SYS/")) {
@@ -170,11 +87,12 @@ PublishVerdict FrontEnd::publish(Client& client, const InboundPublish& publish) 
         metrics_.add<Metric::Throttled>(LimitLabel::Retained);
         return {PublishVerdict::Kind::Done, mqtt::ReasonCode::QuotaExceeded};
     }
-    if (!take_rate(client, publish.message.payload.size())) {
+    if (memory_is_short(client) || !take_rate(client, publish.message.payload.size())) {
         return {PublishVerdict::Kind::Busy, {}};
     }
     InboundPublish stamped = publish;
     stamped.message.publisher = client.publisher();
+    limit_expiry(stamped.message);
     const bool outbox = publish.message.qos == mqtt::QoS::ExactlyOnce && client.durable_;
     const PublishVerdict verdict =
         outbox ? sessions_->publish_qos2(client, stamped) : publishes_->publish(client, stamped);
@@ -183,33 +101,8 @@ PublishVerdict FrontEnd::publish(Client& client, const InboundPublish& publish) 
         busy_.push_back({client.slot(), client.generation()});
         metrics_.add<Metric::Throttled>(LimitLabel::PublishCredit);
     }
+    if (verdict.kind == PublishVerdict::Kind::Done) note_ack(publish.message.qos, now_);
     return verdict;
-}
-
-bool FrontEnd::take_rate(Client& client, std::size_t bytes) {
-    if (options_.publish_rate == 0 && options_.publish_bytes_rate == 0) return true;
-    // A second's worth may come at once.
-    const LoopTime burst = now_ + LoopTime(1000);
-    if (client.rate_at_ > burst || client.bytes_at_ > burst) {
-        if (!client.busy_) {
-            client.busy_ = true;
-            over_rate_.push_back({client.slot(), client.generation()});
-            metrics_.add<Metric::Throttled>(client.rate_at_ > burst ? LimitLabel::PublishRate
-                                                                    : LimitLabel::PublishBytes);
-        }
-        return false;
-    }
-    if (options_.publish_rate != 0) {
-        client.rate_spent_ += 1000;
-        const uint64_t whole = client.rate_spent_ / options_.publish_rate;
-        client.rate_spent_ %= options_.publish_rate;
-        client.rate_at_ = std::max(client.rate_at_, now_) + LoopTime(whole);
-    }
-    if (options_.publish_bytes_rate != 0) {
-        client.bytes_at_ =
-            std::max(client.bytes_at_, now_) + LoopTime(bytes * 1000 / options_.publish_bytes_rate);
-    }
-    return true;
 }
 
 void FrontEnd::on_open(Connection& connection) {
@@ -227,10 +120,7 @@ void FrontEnd::on_open(Connection& connection) {
     connection.set_slot(slot);
     ++client_count_;
     metrics_.add<Metric::Sockets>(transport_label(connection.kind()));
-    const uint64_t waiting = status_.unauthenticated.fetch_add(1, std::memory_order_relaxed) + 1;
-    client.counted_unauthenticated_ = true;
-    if (waiting > options_.unauthenticated_max) {
-        metrics_.add<Metric::Throttled>(LimitLabel::Unauthenticated);
+    if (status_.draining.load(std::memory_order_relaxed) || !enter_unauthenticated(client)) {
         connection.abort();
         return;
     }
@@ -240,6 +130,9 @@ void FrontEnd::on_open(Connection& connection) {
 std::size_t FrontEnd::on_bytes(Connection& connection, ByteView bytes) {
     auto& client = *static_cast<Client*>(connection.user());
     const std::size_t consumed = client.channel().on_bytes(now_, bytes);
+    if (client.counted_unauthenticated_) [[unlikely]] {
+        hold_unauthenticated(client, bytes.size() - consumed);
+    }
     after_event(client);
     return consumed;
 }
@@ -247,9 +140,7 @@ std::size_t FrontEnd::on_bytes(Connection& connection, ByteView bytes) {
 void FrontEnd::after_event(Client& client) {
     Connection* connection = client.connection();
     if (connection != nullptr && !connection->closing()) {
-        const bool wants = client.channel().wants_read() &&
-                           (status_.overload.load(std::memory_order_relaxed) == 0 ||
-                            client.channel().state() != Channel::State::Connected);
+        const bool wants = client.channel().wants_read();
         if (!wants && !connection->reading_paused()) {
             connection->pause_reading();
         } else if (wants && connection->reading_paused()) {
@@ -280,6 +171,8 @@ void FrontEnd::log_end(Client& client, const CloseCause& cause) {
     count_protocol_error(metrics_, cause);
     if (cause.kind == CloseKind::ConnectRefused) {
         metrics_.add<Metric::Connects>(connect_result(cause.reason));
+    } else if (cause.kind == CloseKind::ConnectTimeout) {
+        metrics_.add<Metric::Connects>(ConnectResult::Timeout);
     } else if (cause.kind == CloseKind::KeepAliveTimeout) {
         metrics_.add<Metric::KeepAliveTimeouts>();
     } else if (cause.kind == CloseKind::TakenOver) {
@@ -309,10 +202,7 @@ void FrontEnd::log_end(Client& client, const CloseCause& cause) {
 
 void FrontEnd::attached(Client& client, mqtt::ReasonCode reason) {
     if (mqtt::is_failure(reason)) return;
-    if (client.counted_unauthenticated_) {
-        client.counted_unauthenticated_ = false;
-        status_.unauthenticated.fetch_sub(1, std::memory_order_relaxed);
-    }
+    leave_unauthenticated(client);
     metrics_.add<Metric::Connects>(ConnectResult::Accepted);
     metrics_.observe<Metric::ConnectDuration>(std::chrono::nanoseconds(now_ - client.opened_at_));
     client.counted_version_ = client.channel().version();
@@ -334,24 +224,6 @@ void FrontEnd::detached(Client& client) {
     Connection* connection = client.connection();
     if (client.close_when_detached_ && connection != nullptr) connection->close_after_flush();
     forget_if_over(client);
-}
-
-bool FrontEnd::takeover_too_fast(const Client& client) {
-    if (options_.takeovers == 0) return false;
-    constexpr std::size_t kKeptMax = 65'536;
-    if (takeovers_.size() >= kKeptMax) {
-        std::erase_if(takeovers_, [this](const auto& entry) { return entry.second <= now_; });
-        if (takeovers_.size() >= kKeptMax) takeovers_.clear();
-    }
-    LoopTime& whole_at = takeovers_[client.publisher()];
-    const LoopTime each = options_.takeover_period / options_.takeovers;
-    whole_at = std::max(whole_at, now_);
-    if (whole_at + each > now_ + options_.takeover_period) {
-        metrics_.add<Metric::Throttled>(LimitLabel::Takeovers);
-        return true;
-    }
-    whole_at += each;
-    return false;
 }
 
 void FrontEnd::watch_deadline(Client& client) {
@@ -376,6 +248,10 @@ void FrontEnd::on_writable(Connection& connection) {
     after_event(client);
 }
 
+void FrontEnd::on_secured(Connection&, std::chrono::nanoseconds took) {
+    metrics_.observe<Metric::TlsHandshake>(took);
+}
+
 void FrontEnd::on_write_stalled(Connection& connection) {
     auto& client = *static_cast<Client*>(connection.user());
     metrics_.add<Metric::Disconnects>(DisconnectReason::SlowReader);
@@ -389,15 +265,12 @@ void FrontEnd::on_write_stalled(Connection& connection) {
 void FrontEnd::on_closed(Connection& connection, EndCause cause) {
     auto& client = *static_cast<Client*>(connection.user());
     metrics_.sub<Metric::Sockets>(transport_label(connection.kind()));
-    if (client.counted_unauthenticated_) {
-        client.counted_unauthenticated_ = false;
-        status_.unauthenticated.fetch_sub(1, std::memory_order_relaxed);
-    }
+    leave_unauthenticated(client);
     if (client.counted_connected_) {
         client.counted_connected_ = false;
         metrics_.sub<Metric::Connections>(protocol_label(client.counted_version_));
     }
-    count_end(metrics_, cause);
+    count_end(metrics_, cause, connection);
     const std::string detail = connection.close_detail();
     if (!detail.empty()) {
         log_.warn(
@@ -519,6 +392,7 @@ void FrontEnd::on_tick(std::chrono::nanoseconds now) {
         after_event(*found);
     });
     if (!over_rate_.empty()) resume_busy(over_rate_);
+    if (!over_memory_.empty() && !overloaded(1)) resume_busy(over_memory_);
     tell_room();
     if (now_ - last_sweep_ < LoopTime(1000)) return;
     last_sweep_ = now_;
@@ -570,29 +444,20 @@ void FrontEnd::on_credit() {
     resume_busy(busy_);
 }
 
-void FrontEnd::resume_busy(std::vector<Waiting>& list) {
-    std::vector<Waiting> resumed;
-    resumed.swap(list);
-    for (const Waiting& waiting : resumed) {
-        Client* found = client(waiting.slot);
-        if (found == nullptr || found->generation() != waiting.generation) continue;
-        found->busy_ = false;
-        found->channel().resume(now_);
-        if (Connection* connection = found->connection();
-            connection != nullptr && !connection->closing()) {
-            present_again(*connection);
-        }
-        after_event(*found);
-    }
-}
-
 void FrontEnd::update_metrics() {
     report_channel_counters(metrics_, context_.counters, reported_);
     const uint64_t unmatched = publishes_->unmatched();
     metrics_.add<Metric::PublishUnmatched>(unmatched -
                                            std::exchange(reported_unmatched_, unmatched));
+    metrics_.add<Metric::RetainedLookups>(subscriptions_->take_scans());
+    metrics_.set<Metric::Inflight>(DirectionLabel::In, publishes_->waiting() + sessions_->puts());
+    metrics_.set<Metric::Inflight>(DirectionLabel::Out, context_.counters.in_flight);
+    report_net_counters(metrics_, loop_.connections().counters(), reported_net_);
+    metrics_.set<Metric::OutputBuffered>(loop_.connections().waiting_output());
     const LoopTimes times = loop_.take_times();
     metrics_.observe<Metric::EventLoopDelay>(times.longest_turn);
+    metrics_.add<Metric::EventLoopBusy>(
+        static_cast<uint64_t>((times.busy - std::exchange(reported_busy_, times.busy)).count()));
 }
 
 }  // namespace quorate::broker

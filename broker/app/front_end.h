@@ -21,6 +21,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "broker/app/auth_failures.h"
 #include "broker/app/client.h"
 #include "broker/app/desks/local_subscriptions.h"
 #include "broker/app/desks/publish_desk.h"
@@ -29,9 +30,11 @@
 #include "broker/app/time_wheel.h"
 #include "broker/mqtt/channel.h"
 #include "broker/net/connection.h"
+#include "broker/net/connection_set.h"
 #include "broker/net/event_loop.h"
 #include "broker/net/listener.h"
 #include "cluster/router/cluster.h"
+#include "proto/base/environment.h"
 #include "proto/base/log.h"
 #include "proto/base/mailbox.h"
 #include "proto/base/metrics.h"
@@ -43,7 +46,9 @@ namespace quorate::broker {
 struct NodeStatus {
     std::atomic<uint8_t> overload{0};  // 1: publishers pause, 2: connects refused, 3: shed
     std::atomic<bool> draining{false};
-    std::atomic<uint64_t> unauthenticated{0};  // sockets without a session, on all loops
+    std::atomic<uint64_t> unauthenticated{0};        // sockets without a session, on all loops
+    std::atomic<uint64_t> unauthenticated_bytes{0};  // received there and not yet used
+    AuthFailures auth_failures{system_seed()};
 };
 
 struct FrontEndOptions {
@@ -53,11 +58,19 @@ struct FrontEndOptions {
     LoopTime publish_timeout{10'000};
     LoopTime attach_timeout{15'000};
     uint64_t unauthenticated_max = 4096;
-    uint64_t retained_bytes_max = 1 << 20;  // of one retained message's payload
-    uint32_t takeovers = 0;                 // so many of a client id ...
-    LoopTime takeover_period{60'000};       // ... in so much time; 0 takeovers: no limit
-    uint32_t publish_rate = 0;              // messages a second of one client; 0: no limit
-    uint64_t publish_bytes_rate = 0;        // payload bytes a second of one client; 0: no limit
+    uint64_t unauthenticated_bytes_max = 64U << 20;
+    uint32_t message_expiry_max_s = kExpiryNever;  // of what may be queued or retained
+    bool expire_qos0 = false;                      // QoS 0 may be queued as well
+    uint64_t retained_bytes_max = 1 << 20;         // of one retained message's payload
+    uint32_t takeovers = 0;                        // so many of a client id ...
+    LoopTime takeover_period{60'000};              // ... in so much time; 0 takeovers: no limit
+    uint32_t publish_rate = 0;                     // messages a second of one client; 0: no limit
+    uint64_t publish_bytes_rate = 0;  // payload bytes a second of one client; 0: no limit
+    // For the loop and its listeners:
+    std::chrono::milliseconds write_stall_timeout{30'000};
+    uint32_t handshakes_open_max = 500;
+    ConnectLimits connect_limits;
+    uint32_t reserved_descriptors = 256;
 };
 
 class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluster::LoopSink {
@@ -99,9 +112,23 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void offer_retained(Client& client, const SubscribeEntry& entry, uint32_t subscription_id,
                         const SharedBytes& flat);
     void shared_settled(uint64_t ticket, AckKind kind);
+    // Brings the expiry of a message that may be kept down to mqtt.message_expiry_max.
+    void limit_expiry(mqtt::MessageView& message) const;
+    // For the metrics: a PUBLISH read at `since` is answered now; one match in 64.
+    void note_ack(mqtt::QoS qos, LoopTime since);
+    void note_match(std::chrono::nanoseconds took, std::size_t subscriptions);
 
     // Runs `task` on the loop. Thread: any.
     void post(Task task);
+
+    // Limits for what happens from now on; a connection keeps what its CONNACK said.
+    // Thread: the loop's.
+    void reconfigure(const FrontEndOptions& options);
+    // A socket that another loop accepted. Thread: the loop's.
+    void adopt(AcceptedSocket accepted);
+    // Ends the clients with the largest buffers and queues until about so much is given back.
+    // Thread: the loop's.
+    void shed(uint64_t bytes);
 
     // Tells every client why and ends it; for shutdown. Thread: the loop's.
     void disconnect_all(mqtt::ReasonCode reason, const char* text);
@@ -122,6 +149,7 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void on_open(Connection& connection) override;
     std::size_t on_bytes(Connection& connection, ByteView bytes) override;
     void on_writable(Connection& connection) override;
+    void on_secured(Connection& connection, std::chrono::nanoseconds took) override;
     void on_write_stalled(Connection& connection) override;
     void on_closed(Connection& connection, EndCause cause) override;
 
@@ -150,6 +178,14 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void update_metrics();
     // False when the client has to wait for its rate; it is resumed by a tick.
     [[nodiscard]] bool take_rate(Client& client, std::size_t bytes);
+    [[nodiscard]] bool overloaded(uint8_t level) const {
+        return status_.overload.load(std::memory_order_relaxed) >= level;
+    }
+    [[nodiscard]] bool memory_is_short(Client& client);
+    // Sockets without a session, and what they sent; false: one too many.
+    [[nodiscard]] bool enter_unauthenticated(Client& client);
+    void hold_unauthenticated(Client& client, std::size_t bytes);
+    void leave_unauthenticated(Client& client);
     void resume_busy(std::vector<Waiting>& waiting);
     void log_end(Client& client, const CloseCause& cause);
 
@@ -160,6 +196,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     Log log_;
     ChannelContext context_;
     ChannelCounters reported_;
+    NetCounters reported_net_;
+    std::chrono::nanoseconds reported_busy_{0};
     LocalSubscriptions local_;
     std::unique_ptr<cluster::LoopPort> port_;
     std::unique_ptr<PublishDesk> publishes_;
@@ -175,6 +213,7 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
 
     std::vector<Waiting> busy_;       // for credit
     std::vector<Waiting> over_rate_;  // for their rate
+    std::vector<Waiting> over_memory_;
     TimeWheel wheel_;
     struct NoRoom {
         Waiting who;

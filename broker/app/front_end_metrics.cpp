@@ -31,6 +31,77 @@ ProtocolLabel protocol_label(mqtt::ProtocolVersion version) {
     return ProtocolLabel::Mqtt5;
 }
 
+DisconnectReason disconnect_reason(const CloseCause& cause) {
+    switch (cause.kind) {
+        case CloseKind::ClientDisconnect:
+            return DisconnectReason::Normal;
+        case CloseKind::ClientDisconnectWithWill:
+            return DisconnectReason::WithWill;
+        case CloseKind::TransportClosed:
+            return DisconnectReason::ClientClosed;
+        case CloseKind::KeepAliveTimeout:
+            return DisconnectReason::KeepAlive;
+        case CloseKind::TakenOver:
+            return DisconnectReason::TakenOver;
+        case CloseKind::Malformed:
+            return DisconnectReason::Malformed;
+        case CloseKind::PacketTooLarge:
+            return DisconnectReason::TooLarge;
+        case CloseKind::QuotaExceeded:
+        case CloseKind::ReceiveMaximumExceeded:
+            return DisconnectReason::Quota;
+        case CloseKind::NotAuthorized:
+            return DisconnectReason::NotAuthorized;
+        case CloseKind::PublishRefused:
+            return DisconnectReason::Unavailable;
+        case CloseKind::ServerDisconnect:
+            if (cause.reason == mqtt::ReasonCode::ServerShuttingDown) {
+                return DisconnectReason::ServerShutdown;
+            }
+            return cause.reason == mqtt::ReasonCode::QuotaExceeded
+                       ? DisconnectReason::Memory
+                       : DisconnectReason::Administrative;
+        case CloseKind::ConnectTimeout:
+        case CloseKind::FirstPacketNotConnect:
+        case CloseKind::ConnectRefused:
+        case CloseKind::ProtocolError:
+        case CloseKind::TopicInvalid:
+        case CloseKind::TopicAliasInvalid:
+        case CloseKind::NotSupported:
+            return DisconnectReason::ProtocolError;
+    }
+    return DisconnectReason::Other;
+}
+
+ConnectResult connect_result(mqtt::ReasonCode reason) {
+    switch (reason) {
+        case mqtt::ReasonCode::Success:
+            return ConnectResult::Accepted;
+        case mqtt::ReasonCode::UnsupportedProtocolVersion:
+            return ConnectResult::BadProtocol;
+        case mqtt::ReasonCode::ClientIdentifierNotValid:
+            return ConnectResult::BadClientId;
+        case mqtt::ReasonCode::BadUserNameOrPassword:
+        case mqtt::ReasonCode::BadAuthenticationMethod:
+            return ConnectResult::BadCredentials;
+        case mqtt::ReasonCode::NotAuthorized:
+            return ConnectResult::NotAuthorized;
+        case mqtt::ReasonCode::ServerBusy:
+            return ConnectResult::Busy;
+        case mqtt::ReasonCode::ServerUnavailable:
+            return ConnectResult::Unavailable;
+        case mqtt::ReasonCode::QuotaExceeded:
+            return ConnectResult::Quota;
+        case mqtt::ReasonCode::Banned:
+        case mqtt::ReasonCode::ConnectionRateExceeded:
+            return ConnectResult::RateLimited;
+        case mqtt::ReasonCode::MalformedPacket:
+            return ConnectResult::Malformed;
+        default:
+            return ConnectResult::Other;
+    }
+}
+
 namespace {
 
 DropReason drop_reason(DropCause cause) {
@@ -109,6 +180,17 @@ void report_listener_counts(MetricsShard& metrics, const ListenerCounts& now,
     reported = now;
 }
 
+void report_net_counters(MetricsShard& metrics, const NetCounters& now, NetCounters& reported) {
+    for (std::size_t kind = 0; kind < NetCounters::kKinds; ++kind) {
+        const TransportLabel label = transport_label(static_cast<TransportKind>(kind));
+        metrics.add<Metric::BytesReceived>(label, now.bytes_in[kind] - reported.bytes_in[kind]);
+        metrics.add<Metric::BytesSent>(label, now.bytes_out[kind] - reported.bytes_out[kind]);
+    }
+    metrics.add<Metric::SocketReads>(now.reads - reported.reads);
+    metrics.add<Metric::SocketWrites>(now.writes - reported.writes);
+    reported = now;
+}
+
 void count_protocol_error(MetricsShard& metrics, const CloseCause& cause) {
     switch (cause.kind) {
         case CloseKind::FirstPacketNotConnect:
@@ -152,7 +234,25 @@ void count_protocol_error(MetricsShard& metrics, const CloseCause& cause) {
     }
 }
 
-void count_end(MetricsShard& metrics, EndCause cause) {
+namespace {
+
+void count_handshake_end(MetricsShard& metrics, EndCause cause, const Connection& connection) {
+    TlsFailure reason = TlsFailure::Closed;
+    if (cause == EndCause::TlsFailed) {
+        const bool certificate = connection.close_detail().find("certificate") != std::string::npos;
+        reason = certificate ? TlsFailure::Certificate : TlsFailure::Protocol;
+    } else if (cause == EndCause::Server) {
+        reason = TlsFailure::Timeout;
+    }
+    metrics.add<Metric::TlsHandshakeFailures>(reason);
+}
+
+}  // namespace
+
+void count_end(MetricsShard& metrics, EndCause cause, const Connection& connection) {
+    if (connection.handshaking() || (cause == EndCause::TlsFailed && connection.tls() == nullptr)) {
+        count_handshake_end(metrics, cause, connection);
+    }
     switch (cause) {
         case EndCause::TlsFailed:
             metrics.add<Metric::ProtocolErrors>(ProtocolErrorLabel::Tls);

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "broker/app/broker.h"
+#include "broker/app/settings.h"
 #include "broker/config/command_line.h"
 #include "proto/base/log.h"
 
@@ -23,22 +24,13 @@
 #define QUORATE_VERSION "0.1.0"
 #endif
 
+// Of the source tree it was built from, as `git describe` names it.
+#ifndef QUORATE_REVISION
+#define QUORATE_REVISION "unknown"
+#endif
+
 namespace quorate::broker {
 namespace {
-
-LogLevel level_of(LogLevelOption level) {
-    switch (level) {
-        case LogLevelOption::Error:
-            return LogLevel::Error;
-        case LogLevelOption::Warn:
-            return LogLevel::Warn;
-        case LogLevelOption::Info:
-            return LogLevel::Info;
-        case LogLevelOption::Debug:
-            return LogLevel::Debug;
-    }
-    return LogLevel::Info;
-}
 
 // As many descriptors as the system gives: connections need one each.
 void raise_descriptor_limit() {
@@ -88,20 +80,15 @@ int run(StartBroker& start, const ServerSeams& seams) {
     const sigset_t set = handled_signals();
     ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
-    LogOptions log_options;
-    log_options.level = level_of(start.config.log.level);
-    log_options.format =
-        start.config.log.format == LogFormatOption::Json ? LogFormat::Json : LogFormat::Text;
-    log_options.file = start.config.log.file;
-    log_options.lines_per_second = start.config.log.lines_per_second;
-    auto logger = Logger::open(log_options);
+    auto logger = Logger::open(log_options(start.config.log));
     if (!logger.ok()) {
         fmt::print(stderr, "quorate: {}\n", logger.error().message);
         return 1;
     }
     ::umask(077);
     raise_descriptor_limit();
-    Broker broker(start.config, start.sources, **logger, QUORATE_VERSION, seams);
+    Broker broker(start.config, start.sources, **logger,
+                  {QUORATE_VERSION, QUORATE_REVISION, __VERSION__}, seams);
     if (const auto failure = broker.open()) {
         (*logger)->flush();
         fmt::print(stderr, "quorate: {}\n", failure->text);

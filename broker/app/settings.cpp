@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "broker/app/memory_watch.h"
 #include "proto/base/environment.h"
 
 namespace quorate::broker {
@@ -55,6 +56,31 @@ cluster::SharedStrategy strategy(SharedStrategy from) {
     return cluster::SharedStrategy::RoundRobin;
 }
 
+ConnectLimits connect_limits(const Config& config) {
+    return {per_second(config.limits.connect_rate),
+            per_second(config.limits.connect_rate_per_address)};
+}
+
+uint32_t handshakes_open_max(const Config& config, uint16_t loops) {
+    const uint32_t asked = config.limits.max_tls_handshakes;
+    if (asked == 0) return EventLoopOptions().handshakes_open_max;
+    return std::max<uint32_t>(1, asked / loops);
+}
+
+LogLevel log_level(LogLevelOption level) {
+    switch (level) {
+        case LogLevelOption::Error:
+            return LogLevel::Error;
+        case LogLevelOption::Warn:
+            return LogLevel::Warn;
+        case LogLevelOption::Info:
+            return LogLevel::Info;
+        case LogLevelOption::Debug:
+            return LogLevel::Debug;
+    }
+    return LogLevel::Info;
+}
+
 }  // namespace
 
 uint16_t loop_count(const Config& config) {
@@ -87,8 +113,7 @@ FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
             ? std::chrono::seconds(0)
             : std::chrono::duration_cast<std::chrono::seconds>(mqtt.max_keep_alive);
     limits.session_expiry_max = seconds_or_never(mqtt.session_expiry_max);
-    limits.connect_timeout =
-        std::chrono::duration_cast<std::chrono::seconds>(config.limits.connect_timeout);
+    limits.connect_timeout = config.limits.connect_timeout;
     limits.max_queued_messages = mqtt.max_queued_messages;
     limits.max_queued_bytes = mqtt.max_queued_bytes.value;
     limits.queue_full = mqtt.queue_full == QueueFullOption::DropOldest ? QueueFull::DropOldest
@@ -97,6 +122,7 @@ FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
     limits.response_topic_prefix = mqtt.response_information;
     options.subscriptions.subscriptions_max = mqtt.max_subscriptions;
     options.subscriptions.shared_max = mqtt.max_shared_groups;
+    options.subscriptions.scan_levels_min = mqtt.retained_scan_min_levels;
     options.subscriptions.scans_max = std::max<uint32_t>(1, mqtt.retained_scans / loops);
     options.allow_anonymous = config.allow_anonymous();
     options.takeovers = static_cast<uint32_t>(config.limits.takeover_rate.count);
@@ -107,6 +133,13 @@ FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
     options.publish_bytes_rate = config.limits.publish_bytes.per_second;
     options.publish_timeout = mqtt.publish_timeout;
     options.unauthenticated_max = config.limits.max_unauthenticated;
+    options.unauthenticated_bytes_max = config.limits.max_unauthenticated_bytes.value;
+    options.message_expiry_max_s = seconds_or_never(mqtt.message_expiry_max);
+    options.expire_qos0 = mqtt.queue_qos0;
+    options.write_stall_timeout = config.limits.slow_reader_timeout;
+    options.handshakes_open_max = handshakes_open_max(config, loops);
+    options.connect_limits = connect_limits(config);
+    options.reserved_descriptors = config.limits.fd_reserve;
     return options;
 }
 
@@ -137,6 +170,10 @@ cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops) {
                            ? cluster::QueuePolicy::DropOldest
                            : cluster::QueuePolicy::DropNewest;
     shard.queue_qos0 = config.mqtt.queue_qos0;
+    shard.kept_qos0_max = config.mqtt.max_qos0_queue;
+    // Four full queues over all shards, so that many sessions that are away cannot fill memory.
+    shard.kept_qos0_bytes_max = std::max<uint64_t>(
+        1U << 20U, 4 * config.mqtt.max_queued_bytes.value / config.cluster.shards);
     if (config.limits.max_sessions != 0) {
         shard.sessions_max = static_cast<uint32_t>(
             std::max<uint64_t>(1, config.limits.max_sessions / config.cluster.shards));
@@ -158,6 +195,7 @@ EventLoopOptions event_loop_options(const Config& config) {
                                                     config.mqtt.max_connect_packet_size.value) +
                               131'072;
     options.write_stall_timeout = config.limits.slow_reader_timeout;
+    options.handshakes_open_max = handshakes_open_max(config, loop_count(config));
     return options;
 }
 
@@ -171,11 +209,25 @@ ListenerOptions listener_options(const Config& config, const ListenerConfig& lis
     options.address.path = listener.url.path;
     options.proxy_protocol = listener.proxy_protocol;
     options.connections_max = listener.max_connections;
-    options.connect_limits.per_loop = per_second(config.limits.connect_rate);
-    options.connect_limits.per_address = per_second(config.limits.connect_rate_per_address);
+    options.connect_limits = connect_limits(config);
+    options.websocket_origins = listener.origins;
     options.reserved_descriptors = config.limits.fd_reserve;
     options.websocket_frame_bytes_max = config.mqtt.max_packet_size.value;
     return options;
+}
+
+LogOptions log_options(const LogConfig& log) {
+    LogOptions options;
+    options.level = log_level(log.level);
+    options.format = log.format == LogFormatOption::Json ? LogFormat::Json : LogFormat::Text;
+    options.file = log.file;
+    options.lines_per_second = log.lines_per_second;
+    return options;
+}
+
+uint64_t memory_high_water(const Config& config) {
+    const uint64_t asked = config.limits.memory_high_water.value;
+    return asked != 0 ? asked : machine_memory() / 4 * 3;
 }
 
 TlsOptions tls_options(const TlsFiles& files) {

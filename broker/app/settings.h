@@ -7,6 +7,7 @@
 #include "broker/config/config.h"
 #include "broker/net/listener.h"
 #include "cluster/router/cluster.h"
+#include "proto/base/log.h"
 
 namespace quorate::broker {
 
@@ -18,5 +19,8 @@ namespace quorate::broker {
 [[nodiscard]] ListenerOptions listener_options(const Config& config, const ListenerConfig& listener,
                                                uint16_t index);
 [[nodiscard]] TlsOptions tls_options(const TlsFiles& files);
+[[nodiscard]] LogOptions log_options(const LogConfig& log);
+// limits.memory_high_water, or its default: three quarters of what the machine gives.
+[[nodiscard]] uint64_t memory_high_water(const Config& config);
 
 }  // namespace quorate::broker

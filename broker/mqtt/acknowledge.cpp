@@ -107,6 +107,7 @@ void Channel::on_pubcomp(const mqtt::Ack& ack) {
 void Channel::settle(uint64_t number, AckKind kind) {
     const uint64_t ticket = window_.ticket(number);
     window_.settle(number);
+    --context_.counters.in_flight;
     acked_ = true;
     tell(number, kind, ticket);
 }

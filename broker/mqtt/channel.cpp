@@ -32,7 +32,9 @@ bool may_be_passed_over(PacketType type) {
 Channel::Channel(ChannelHost& host, ChannelContext& context, LoopTime now)
     : host_(host), context_(context), last_packet_(now) {}
 
-Channel::~Channel() = default;
+Channel::~Channel() {
+    context_.counters.in_flight -= window_.in_flight();
+}
 
 bool Channel::reading() const {
     switch (state_) {

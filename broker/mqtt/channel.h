@@ -248,6 +248,7 @@ class Channel {
     void after_acks(LoopTime now);
 
     // deliver.cpp: messages to the client
+    void fly(uint64_t number, OutgoingWindow::Slot slot, uint64_t ticket);
     [[nodiscard]] bool output_full() const;
     bool write(mqtt::PublishFields& fields);
     bool write_offer(const Offer& offer, PacketId id);

@@ -41,7 +41,7 @@ DeliverResult Channel::deliver(const Delivery& delivery) {
     if (!window_.admits(number)) return DeliverResult::OutOfWindow;
     const PacketId id = OutgoingWindow::packet_id(number);
     if (delivery.pubrec_known) {
-        window_.take(number, Slot::AwaitPubcomp, delivery.shared_ticket);
+        fly(number, Slot::AwaitPubcomp, delivery.shared_ticket);
         send_ack(PacketType::Pubrel, id, ReasonCode::Success);
         return DeliverResult::Sent;
     }
@@ -58,7 +58,7 @@ DeliverResult Channel::deliver(const Delivery& delivery) {
         return DeliverResult::Settled;
     }
     if (delivery.dup) ++context_.counters.redeliveries;
-    window_.take(number, slot_of(fields.qos), delivery.shared_ticket);
+    fly(number, slot_of(fields.qos), delivery.shared_ticket);
     return DeliverResult::Sent;
 }
 
@@ -85,8 +85,14 @@ OfferResult Channel::offer(LoopTime now, const Offer& offer) {
     if (!write_offer(offer, OutgoingWindow::packet_id(number))) {
         return drop(DropCause::TooLarge, AckKind::TooLarge, offer.shared_ticket);
     }
-    window_.take(number, slot_of(offer.qos), offer.shared_ticket);
+    fly(number, slot_of(offer.qos), offer.shared_ticket);
     return OfferResult::Sent;
+}
+
+// Requires: the window admits the number.
+void Channel::fly(uint64_t number, Slot slot, uint64_t ticket) {
+    window_.take(number, slot, ticket);
+    ++context_.counters.in_flight;
 }
 
 bool Channel::output_full() const {
@@ -192,7 +198,7 @@ void Channel::pump(LoopTime now) {
         fields.packet_id = OutgoingWindow::packet_id(window_.next());
         fields.subscription_ids = entry.subscription_ids;
         if (write(fields)) {
-            window_.take(window_.next(), slot_of(fields.qos), entry.ticket);
+            fly(window_.next(), slot_of(fields.qos), entry.ticket);
         } else {
             drop(DropCause::TooLarge, AckKind::TooLarge, entry.ticket);
         }

@@ -52,7 +52,7 @@ struct ChannelLimits {
     uint16_t topic_alias_maximum_out = 32;  // aliases used towards a client, at most its maximum
     std::chrono::seconds max_keep_alive = std::chrono::hours(1);  // 0: any, also none
     uint32_t session_expiry_max = 7 * 24 * 3600;                  // seconds; kExpiryNever: no bound
-    std::chrono::seconds connect_timeout = std::chrono::seconds(10);  // accept to whole CONNECT
+    LoopTime connect_timeout = std::chrono::seconds(10);          // accept to whole CONNECT
     std::chrono::seconds let_go_timeout =
         std::chrono::seconds(2);              // waiting for what was sent
     uint16_t max_pending_subscribes = 16;     // unanswered ones; more wait unread
@@ -83,6 +83,7 @@ struct ChannelCounters {
     std::array<uint64_t, 3> publish_in{};    // by QoS, accepted from clients
     std::array<uint64_t, 3> publish_out{};   // by QoS, written to clients
     std::array<uint64_t, kDropCauses> dropped{};
+    uint64_t in_flight = 0;           // QoS 1 and 2 out to clients now: the one that falls as well
     uint64_t redeliveries = 0;        // PUBLISH written with DUP 1
     uint64_t unknown_acks = 0;        // acknowledgements with a Packet Identifier not in use
     uint64_t repeated_publishes = 0;  // QoS 2 with a Packet Identifier not yet released

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <optional>
 
 #include "broker/app/client.h"
@@ -24,7 +25,20 @@ PublishVerdict PublishDesk::publish(Client& from, const InboundPublish& publish)
     if (publish.message.retain || (!held_.empty() && held_.contains(std::string(topic)))) {
         return by_owner(&from, publish);
     }
-    return route(from, publish, cache_.plan(topic));
+    return route(from, publish, plan_for(topic));
+}
+
+const RoutePlan& PublishDesk::plan_for(std::string_view topic) {
+    constexpr uint32_t kSampleMask = 63;
+    if ((++planned_ & kSampleMask) != 0) [[likely]]
+        return cache_.plan(topic);
+    const auto started = std::chrono::steady_clock::now();
+    const RoutePlan& plan = cache_.plan(topic);
+    front_end_.note_match(std::chrono::steady_clock::now() - started,
+                          plan.local.size() + plan.remote.shards.size() +
+                              plan.remote.groups.size() +
+                              static_cast<std::size_t>(std::popcount(plan.remote.loops)));
+    return plan;
 }
 
 PublishVerdict PublishDesk::route(Client& from, const InboundPublish& publish,
@@ -34,7 +48,7 @@ PublishVerdict PublishDesk::route(Client& from, const InboundPublish& publish,
     const bool to_owner = answered && plan.commits;
     const bool to_others = plan.remote.loops != 0 || plan.remote.replicated();
     cluster::Ticket ticket = 0;
-    if (answered && to_others) ticket = open(&from, publish.ticket);
+    if (answered && to_others) ticket = open(&from, publish);
     uint32_t awaited = 0;
     // What can be refused comes first: a refused publish has gone nowhere.
     if (to_owner) {
@@ -81,7 +95,7 @@ PublishVerdict PublishDesk::route(Client& from, const InboundPublish& publish,
 
 PublishVerdict PublishDesk::by_owner(Client* from, const InboundPublish& publish) {
     const bool answered = publish.message.qos != mqtt::QoS::AtMostOnce;
-    const cluster::Ticket ticket = open(answered ? from : nullptr, publish.ticket);
+    const cluster::Ticket ticket = open(answered ? from : nullptr, publish);
     if (!port_.publish_to_owner(ticket, publish.message, false)) {
         close(ticket);
         return {PublishVerdict::Kind::Busy, {}};
@@ -165,6 +179,7 @@ void PublishDesk::answer(Waiting& waiting) {
         code = mqtt::ReasonCode::NoMatchingSubscribers;
         ++unmatched_;
     }
+    front_end_.note_ack(waiting.qos, waiting.since);
     client->channel().on_published(waiting.channel_ticket, code);
     front_end_.after_event(*client);
 }
@@ -183,7 +198,7 @@ void PublishDesk::sweep(LoopTime now, LoopTime limit) {
     }
 }
 
-cluster::Ticket PublishDesk::open(Client* from, uint32_t channel_ticket) {
+cluster::Ticket PublishDesk::open(Client* from, const InboundPublish& publish) {
     uint32_t index = 0;
     if (free_.empty()) {
         index = static_cast<uint32_t>(tickets_.size());
@@ -196,7 +211,8 @@ cluster::Ticket PublishDesk::open(Client* from, uint32_t channel_ticket) {
     waiting.in_use = true;
     waiting.client = from == nullptr ? 0 : from->slot();
     waiting.client_generation = from == nullptr ? 0 : from->generation();
-    waiting.channel_ticket = channel_ticket;
+    waiting.channel_ticket = publish.ticket;
+    waiting.qos = publish.message.qos;
     waiting.awaited = 0;
     waiting.receivers = 0;
     waiting.code = mqtt::ReasonCode::Success;

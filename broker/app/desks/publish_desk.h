@@ -47,6 +47,7 @@ class PublishDesk {
         uint32_t channel_ticket = 0;
         uint32_t awaited = 0;
         uint32_t receivers = 0;
+        mqtt::QoS qos = mqtt::QoS::AtMostOnce;
         mqtt::ReasonCode code = mqtt::ReasonCode::Success;
         bool in_use = false;
         bool held = false;  // its topic is held until it is taken
@@ -59,7 +60,8 @@ class PublishDesk {
     [[nodiscard]] PublishVerdict by_owner(Client* from, const InboundPublish& publish);
     uint32_t offer_local(const RoutePlan& plan, const mqtt::MessageView& message);
 
-    [[nodiscard]] cluster::Ticket open(Client* from, uint32_t channel_ticket);
+    [[nodiscard]] const RoutePlan& plan_for(std::string_view topic);
+    [[nodiscard]] cluster::Ticket open(Client* from, const InboundPublish& publish);
     [[nodiscard]] Waiting* find(cluster::Ticket ticket);
     void close(cluster::Ticket ticket);
     void arrived(cluster::Ticket ticket, uint32_t receivers, mqtt::ReasonCode code);
@@ -75,6 +77,7 @@ class PublishDesk {
     std::unordered_map<std::string, uint32_t> held_;
     std::string flat_;
     uint64_t unmatched_ = 0;
+    uint32_t planned_ = 0;  // publishes; one in 64 is timed
 };
 
 }  // namespace quorate::broker

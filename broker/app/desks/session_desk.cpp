@@ -85,6 +85,7 @@ void SessionDesk::attach(Client& client, const AttachRequest& request) {
     if (request.will) {
         mqtt::MessageView message = request.will->message;
         message.publisher = client.publisher_;
+        front_end_.limit_expiry(message);
         mqtt::encode_message(will, message);
         body.will = cluster::WillRequest{will, request.will->delay_seconds};
     }
@@ -175,7 +176,10 @@ PublishVerdict SessionDesk::publish_qos2(Client& client, const InboundPublish& p
     body.packet_id = publish.packet_id;
     body.message = flat;
     const uint64_t token = begin(client, Putting{publish.ticket});
-    if (port_.command(client.shard_, token, body)) return {PublishVerdict::Kind::Pending, {}};
+    if (port_.command(client.shard_, token, body)) {
+        ++puts_;
+        return {PublishVerdict::Kind::Pending, {}};
+    }
     operations_.erase(token);
     return {PublishVerdict::Kind::Busy, {}};
 }
@@ -258,6 +262,7 @@ bool SessionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
     if (found == operations_.end()) return true;
     const Operation operation = std::move(found->second);
     operations_.erase(found);
+    if (std::holds_alternative<Putting>(operation.kind)) --puts_;
     Client* client = of(operation);
     if (std::holds_alternative<Attaching>(operation.kind)) {
         const auto* result = std::get_if<cluster::AttachResult>(&answer.result);
@@ -280,6 +285,7 @@ bool SessionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
     }
     if (const auto* putting = std::get_if<Putting>(&operation.kind)) {
         const auto* result = std::get_if<cluster::OutboxPutResult>(&answer.result);
+        front_end_.note_ack(mqtt::QoS::ExactlyOnce, operation.since);
         client->channel().on_published(
             putting->channel_ticket,
             result != nullptr ? result->code : mqtt::ReasonCode::QuotaExceeded);

@@ -45,6 +45,8 @@ class SessionDesk {
     // Attaches without an answer for longer than `limit` are refused (G10).
     void sweep(LoopTime now, LoopTime limit);
     [[nodiscard]] std::size_t waiting() const { return operations_.size(); }
+    // QoS 2 publishes of durable sessions that are not yet committed.
+    [[nodiscard]] std::size_t puts() const { return puts_; }
 
   private:
     struct Attaching {};
@@ -82,6 +84,7 @@ class SessionDesk {
     FrontEnd& front_end_;
     cluster::LoopPort& port_;
     uint64_t next_token_ = 1;  // odd: this desk's
+    std::size_t puts_ = 0;
     std::unordered_map<uint64_t, Operation> operations_;
     std::vector<Deferred> deferred_;
     struct Staged {

@@ -19,6 +19,13 @@ mqtt::ReasonCode granted(mqtt::QoS qos) {
     return static_cast<mqtt::ReasonCode>(qos);
 }
 
+// A filter that begins with wildcards looks at every retained message there is.
+bool scan_allowed(std::string_view filter, uint32_t levels_min) {
+    const std::size_t wildcard = filter.find_first_of("+#");
+    if (wildcard == std::string_view::npos) return true;
+    return std::ranges::count(filter.substr(0, wildcard), '/') >= std::ptrdiff_t{levels_min};
+}
+
 bool applied(cluster::AnswerCode code) {
     return code == cluster::AnswerCode::Applied || code == cluster::AnswerCode::Duplicate;
 }
@@ -275,6 +282,8 @@ void SubscriptionDesk::begin_scans(Client& client, const Request& request) {
         if (entry.retain_handling == mqtt::RetainHandling::SendIfNew && !request.is_new[i]) {
             continue;
         }
+        if (!scan_allowed(entry.filter, limits_.scan_levels_min)) continue;
+        ++scans_begun_;
         Scan scan;
         scan.client = client.slot();
         scan.generation = client.generation();

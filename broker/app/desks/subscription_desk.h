@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "broker/app/desks/local_subscriptions.h"
@@ -30,6 +31,7 @@ struct SubscriptionLimits {
     uint32_t subscriptions_max = 1000;  // of a client
     uint32_t shared_max = 1000;         // memberships of a client
     uint32_t scans_max = 16;            // retained scans under way on this loop
+    uint32_t scan_levels_min = 0;       // literal levels before the first wildcard of a scan
 };
 
 class SubscriptionDesk {
@@ -48,6 +50,10 @@ class SubscriptionDesk {
     void on_retained(const cluster::RetainedPage& page);
 
     [[nodiscard]] uint64_t scans_waiting() const { return waiting_scans_.size(); }
+    // Scans begun since the last call, for the metrics.
+    [[nodiscard]] uint64_t take_scans() { return std::exchange(scans_begun_, 0); }
+    // For what is asked from now on.
+    void set_limits(const SubscriptionLimits& limits) { limits_ = limits; }
 
   private:
     // A SUBSCRIBE or UNSUBSCRIBE on its way to its answer.
@@ -96,6 +102,7 @@ class SubscriptionDesk {
     LocalSubscriptions& local_;
     SubscriptionLimits limits_;
     uint64_t next_token_ = 2;  // even: this desk's
+    uint64_t scans_begun_ = 0;
     std::unordered_map<uint64_t, Request> requests_;
     std::unordered_map<uint64_t, CommandOf> commands_;
     uint64_t routes_sent_ = 0;                 // route changes of this loop, numbered
