@@ -128,6 +128,7 @@ class Cluster::Impl {
     Incarnation incarnation;
     bool running = false;
     std::atomic<int64_t> retained{0};  // topics with a retained message, over all shards
+    std::atomic<int64_t> sessions{0};  // over all shards
 
     mutable std::mutex mutex;
     std::vector<Report> reports;  // by worker; guarded by mutex
@@ -168,7 +169,7 @@ Status Cluster::Impl::open() {
     for (uint16_t w = 0; w < workers; ++w) {
         routers.push_back(std::make_unique<WorkerRouter>(
             WorkerRouter::Context{*exchange, *directory, options.layout, WorkerId(w), workers,
-                                  &retained, options.retained_max}));
+                                  &retained, options.retained_max, &sessions}));
     }
     const auto router_of = [&](GroupId group) -> WorkerRouter& {
         return *routers[group.value() % workers];
@@ -392,6 +393,10 @@ ClusterCounts Cluster::counts() const {
         counts.loop_parcels += impl_->exchange->mailbox(LoopId(loop)).size();
     }
     return counts;
+}
+
+const std::atomic<int64_t>& Cluster::sessions() const {
+    return impl_->sessions;
 }
 
 bool Cluster::healthy() const {

@@ -9,6 +9,7 @@
 // broker. Errors: of `open` and `start`: Locked, Corrupt, Io with text for the operator (exit 3).
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -80,6 +81,8 @@ class Cluster {
     [[nodiscard]] const ShardLayout& layout() const;
     // The counts as the workers last reported them, at most a second old. Thread: any.
     [[nodiscard]] ClusterCounts counts() const;
+    // Sessions of all shards, as of the last applied entries. Thread: any.
+    [[nodiscard]] const std::atomic<int64_t>& sessions() const;
     // False while a group is unsound or not led, or the disk is full: not ready. Thread: any.
     [[nodiscard]] bool healthy() const;
     [[nodiscard]] std::vector<GroupReport> reports();

@@ -44,6 +44,7 @@ class WorkerRouter final : private OwnerHost {
         uint32_t workers = 1;
         std::atomic<int64_t>* retained = nullptr;  // over all shards; outlives the router
         uint64_t retained_max = UINT64_MAX;
+        std::atomic<int64_t>* sessions = nullptr;  // over all shards; outlives the router
     };
     explicit WorkerRouter(const Context& context);
 
@@ -78,6 +79,11 @@ class WorkerRouter final : private OwnerHost {
     // This worker's shards have so many more (or fewer) retained messages than before.
     void retained_changed(int64_t difference) {
         if (context_.retained != nullptr) context_.retained->fetch_add(difference);
+    }
+
+    // The same of sessions.
+    void sessions_changed(int64_t difference) {
+        if (context_.sessions != nullptr) context_.sessions->fetch_add(difference);
     }
 
     [[nodiscard]] Outbound& outbound() { return outbound_; }

@@ -78,7 +78,8 @@ void write(RecordWriter& out, const Attach& body) {
     out.text(body.client_id);
     out.text(body.identity);
     out.u8(static_cast<uint8_t>(body.protocol_version));
-    out.u8(static_cast<uint8_t>((body.clean_start ? 1U : 0U) | (body.will ? 2U : 0U)));
+    out.u8(static_cast<uint8_t>((body.clean_start ? 1U : 0U) | (body.will ? 2U : 0U) |
+                                (body.no_new ? 4U : 0U)));
     out.u32(body.session_expiry_s);
     out.u16(body.receive_maximum);
     write_connection(out, body.connection);
@@ -220,8 +221,9 @@ Attach read_attach(RecordReader& in) {
     body.protocol_version = read_enum<mqtt::ProtocolVersion>(in, 5);
     if (static_cast<uint8_t>(body.protocol_version) < 3) in.fail();
     const uint8_t flags = in.u8();
-    if (flags > 3) in.fail();
+    if (flags > 7) in.fail();
     body.clean_start = (flags & 1U) != 0;
+    body.no_new = (flags & 4U) != 0;
     body.session_expiry_s = in.u32();
     body.receive_maximum = in.u16();
     if (body.receive_maximum == 0) in.fail();

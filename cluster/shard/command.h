@@ -64,6 +64,7 @@ struct Attach {
     std::string_view identity;  // who authenticated; another one is answered NotAuthorized
     mqtt::ProtocolVersion protocol_version = mqtt::ProtocolVersion::V5;
     bool clean_start = false;
+    bool no_new = false;  // the broker is full: QuotaExceeded unless the session exists
     uint32_t session_expiry_s = 0;
     uint16_t receive_maximum = 65535;
     std::optional<WillRequest> will;

@@ -53,9 +53,10 @@ void ShardState::Impl::on(const Attach& body) {
         return;
     }
     Session* session = bring_up_to_now(sessions_.find(body.client_id));
-    if (session != nullptr && session->identity != body.identity) {
+    const bool stranger = session != nullptr && session->identity != body.identity;
+    if (stranger || (session == nullptr && body.no_new)) {
         AttachResult refused;
-        refused.code = mqtt::ReasonCode::NotAuthorized;
+        refused.code = stranger ? mqtt::ReasonCode::NotAuthorized : mqtt::ReasonCode::QuotaExceeded;
         refused.connection = body.connection;
         answer(AnswerCode::Applied, refused);
         return;

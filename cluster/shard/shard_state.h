@@ -273,6 +273,8 @@ class ShardState {
     // Watching.
     [[nodiscard]] const ShardCounters& counters() const;
     [[nodiscard]] ShardCounts counts() const;
+    // counts().sessions alone.
+    [[nodiscard]] uint64_t session_count() const;
     // Hash of the whole state but for message bodies; equal on replicas at equal indexes (R4).
     [[nodiscard]] uint64_t digest() const;
 

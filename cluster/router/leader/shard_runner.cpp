@@ -123,6 +123,7 @@ void ShardRunner::applied(LogIndex) {
         schedule();
     }
     if (actions_.retained_changed) count_retained();
+    count_sessions();
     actions_.clear();
     waiting_.clear();
     changed_filters_.clear();
@@ -196,6 +197,13 @@ void ShardRunner::count_retained() {
     retained_count_ = now;
 }
 
+void ShardRunner::count_sessions() {
+    const uint64_t now = state_->session_count();
+    if (now == session_count_) return;
+    router_.sessions_changed(static_cast<int64_t>(now) - static_cast<int64_t>(session_count_));
+    session_count_ = now;
+}
+
 void ShardRunner::send_answers() {
     std::vector<GroupAnswer> ready;
     std::vector<GroupAnswer> when_shown;
@@ -230,6 +238,7 @@ std::vector<DirectoryOp> ShardRunner::table_ops() const {
 
 void ShardRunner::begin_leading() {
     count_retained();
+    count_sessions();
     routes_.start(term());
     routes_dirty_ = true;
     outbox_dirty_ = true;

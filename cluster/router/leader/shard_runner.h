@@ -73,6 +73,7 @@ class ShardRunner final : public GroupRunnerBase {
     void note_route_changes(std::string_view command, std::size_t first);
     void note_waiting_answers(std::string_view command, std::size_t first);
     void count_retained();
+    void count_sessions();
     void send_live(const LiveCopy& copy);
     void keep_qos0(SessionId session, const SharedBytes& flat, bool retain,
                    std::span<const uint32_t> subscription_ids, std::optional<uint32_t> expiry_s);
@@ -104,6 +105,7 @@ class ShardRunner final : public GroupRunnerBase {
     std::map<uint32_t, SessionHandOver> session_hand_overs_;
     std::vector<SessionFeed::Expired> expired_;
     uint64_t retained_count_ = 0;  // as last told to the router
+    uint64_t session_count_ = 0;   // the same
     bool outbox_dirty_ = false;
     bool routes_dirty_ = false;
     std::optional<ClusterTime> timer_at_;

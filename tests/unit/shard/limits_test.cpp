@@ -24,6 +24,27 @@ TEST_CASE("Limits are answered with Quota exceeded and nothing else changes", "[
     CHECK(harness.state().counters().queue_full == 1);
 }
 
+TEST_CASE("A full broker refuses new sessions and resumes those that exist") {
+    Harness harness{ShardOptions{}};
+    const auto attach = [&harness](std::string_view client, bool clean) {
+        Attach body;
+        body.client_id = client;
+        body.clean_start = clean;
+        body.no_new = true;
+        body.session_expiry_s = 60;
+        harness.apply(harness.header(), body, false);
+        return harness.state().session(client).has_value();
+    };
+    CHECK_FALSE(attach("c1", false));
+    run_line(harness, "attach c1");
+    run_line(harness, "detached c1 lost");
+    CHECK(attach("c1", false));
+    CHECK(harness.state().session(std::string_view("c1"))->connection.has_value());
+    run_line(harness, "detached c1 lost");
+    CHECK(attach("c1", true));
+    CHECK(harness.state().session_count() == 1);
+}
+
 TEST_CASE("A client that never acknowledges its first message bounds what the rest may cost") {
     ShardOptions options;
     options.queue_messages_max = 8;
