@@ -58,6 +58,7 @@ std::optional<Broker::Failure> Broker::open() {
     log_starting();
     const uint16_t loops = loop_count(config_);
     if (auto failure = open_cluster()) return failure;
+    status_.sessions = &cluster_->sessions();
     const FrontEndOptions options = front_end_options(config_, loops);
     for (uint16_t i = 0; i < loops; ++i) {
         loops_.push_back(std::make_unique<Loop>(LoopId(i), clock_, event_loop_options(config_)));

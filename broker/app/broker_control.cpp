@@ -36,11 +36,18 @@ void Broker::log_starting() const {
                            {"config_sets", sources_.sets.size()},
                            {"memory_high_water", memory_limit_.load()},
                            {"sync", config_.storage.sync.interval ? "interval" : "always"}});
+    // Write buffers of log and state, up to three each.
+    const uint64_t storage =
+        config_.storage.block_cache.value + 6 * config_.storage.write_buffer.value;
+    if (storage > memory_limit_.load() / 10 * 7) {
+        log_.warn("storage alone may use the memory that publishers need: see limits, storage",
+                  {{"storage_bytes", storage}, {"memory_high_water", memory_limit_.load()}});
+    }
 }
 
 void Broker::note_limits() {
     memory_limit_.store(memory_high_water(config_));
-    loop_stall_.store(config_.limits.loop_stall);
+    loop_stall_.store(bounded(config_.limits.loop_stall));
     const Rate& failures = config_.limits.auth_failure_rate;
     status_.auth_failures.set_rate(failures.count, failures.per);
 }

@@ -88,7 +88,7 @@ class Client final : public ChannelHost {
     LoopTime opened_at_;
     LoopTime rate_at_{0};               // until then its messages have used up its rate
     LoopTime bytes_at_{0};              // the same for its bytes
-    uint64_t rate_spent_ = 0;           // thousandths of messages not yet in rate_at_
+    uint64_t rate_spent_ = 0;           // milliseconds not yet in rate_at_, times the rate
     std::vector<std::string> filters_;  // of its own subscriptions on this loop
     std::unique_ptr<Extras> extras_;
     bool attach_pending_ : 1 = false;  // the answer is awaited

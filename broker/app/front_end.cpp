@@ -201,6 +201,9 @@ void FrontEnd::log_end(Client& client, const CloseCause& cause) {
 }
 
 void FrontEnd::attached(Client& client, mqtt::ReasonCode reason) {
+    if (reason == mqtt::ReasonCode::QuotaExceeded) {
+        metrics_.add<Metric::Throttled>(LimitLabel::Sessions);
+    }
     if (mqtt::is_failure(reason)) return;
     leave_unauthenticated(client);
     metrics_.add<Metric::Connects>(ConnectResult::Accepted);

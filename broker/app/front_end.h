@@ -49,6 +49,7 @@ struct NodeStatus {
     std::atomic<uint64_t> unauthenticated{0};        // sockets without a session, on all loops
     std::atomic<uint64_t> unauthenticated_bytes{0};  // received there and not yet used
     AuthFailures auth_failures{system_seed()};
+    const std::atomic<int64_t>* sessions = nullptr;  // of the whole broker; before the loops run
 };
 
 struct FrontEndOptions {
@@ -59,12 +60,14 @@ struct FrontEndOptions {
     LoopTime attach_timeout{15'000};
     uint64_t unauthenticated_max = 4096;
     uint64_t unauthenticated_bytes_max = 64U << 20;
+    uint64_t sessions_max = 0;                     // of the whole broker; 0: no limit
     uint32_t message_expiry_max_s = kExpiryNever;  // of what may be queued or retained
     bool expire_qos0 = false;                      // QoS 0 may be queued as well
     uint64_t retained_bytes_max = 1 << 20;         // of one retained message's payload
     uint32_t takeovers = 0;                        // so many of a client id ...
     LoopTime takeover_period{60'000};              // ... in so much time; 0 takeovers: no limit
-    uint32_t publish_rate = 0;                     // messages a second of one client; 0: no limit
+    uint32_t publish_rate = 0;  // messages of one client in a period; 0: no limit
+    LoopTime publish_period{1'000};
     uint64_t publish_bytes_rate = 0;  // payload bytes a second of one client; 0: no limit
     // For the loop and its listeners:
     std::chrono::milliseconds write_stall_timeout{30'000};
@@ -112,6 +115,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void offer_retained(Client& client, const SubscribeEntry& entry, uint32_t subscription_id,
                         const SharedBytes& flat);
     void shared_settled(uint64_t ticket, AckKind kind);
+    // No further session may be made; counted by who asks.
+    [[nodiscard]] bool sessions_full() const;
     // Brings the expiry of a message that may be kept down to mqtt.message_expiry_max.
     void limit_expiry(mqtt::MessageView& message) const;
     // For the metrics: a PUBLISH read at `since` is answered now; one match in 64.

@@ -68,9 +68,9 @@ bool FrontEnd::memory_is_short(Client& client) {
 
 bool FrontEnd::take_rate(Client& client, std::size_t bytes) {
     if (options_.publish_rate == 0 && options_.publish_bytes_rate == 0) return true;
-    // A second's worth may come at once.
-    const LoopTime burst = now_ + LoopTime(1000);
-    if (client.rate_at_ > burst || client.bytes_at_ > burst) {
+    // What a period (of bytes: a second) allows may come at once.
+    const LoopTime burst = now_ + options_.publish_period;
+    if (client.rate_at_ > burst || client.bytes_at_ > now_ + LoopTime(1000)) {
         if (!client.busy_) {
             client.busy_ = true;
             over_rate_.push_back({client.slot(), client.generation()});
@@ -80,7 +80,7 @@ bool FrontEnd::take_rate(Client& client, std::size_t bytes) {
         return false;
     }
     if (options_.publish_rate != 0) {
-        client.rate_spent_ += 1000;
+        client.rate_spent_ += static_cast<uint64_t>(options_.publish_period.count());
         const uint64_t whole = client.rate_spent_ / options_.publish_rate;
         client.rate_spent_ %= options_.publish_rate;
         client.rate_at_ = std::max(client.rate_at_, now_) + LoopTime(whole);
@@ -90,6 +90,12 @@ bool FrontEnd::take_rate(Client& client, std::size_t bytes) {
             std::max(client.bytes_at_, now_) + LoopTime(bytes * 1000 / options_.publish_bytes_rate);
     }
     return true;
+}
+
+bool FrontEnd::sessions_full() const {
+    if (options_.sessions_max == 0 || status_.sessions == nullptr) return false;
+    const int64_t sessions = status_.sessions->load(std::memory_order_relaxed);
+    return sessions >= 0 && static_cast<uint64_t>(sessions) >= options_.sessions_max;
 }
 
 void FrontEnd::limit_expiry(mqtt::MessageView& message) const {

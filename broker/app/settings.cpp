@@ -1,6 +1,7 @@
 #include "broker/app/settings.h"
 
 #include <algorithm>
+#include <limits>
 #include <thread>
 
 #include "broker/app/memory_watch.h"
@@ -18,10 +19,9 @@ uint32_t cores() {
     return std::max(1U, std::thread::hardware_concurrency());
 }
 
-uint32_t per_second(const Rate& rate) {
-    if (rate.off()) return 0;
-    const auto per = static_cast<uint64_t>(std::max<int64_t>(1, rate.per.count()));
-    return static_cast<uint32_t>(std::max<uint64_t>(1, rate.count * 1000 / per));
+uint32_t count_of(const Rate& rate) {
+    return static_cast<uint32_t>(
+        std::min<uint64_t>(rate.count, std::numeric_limits<uint32_t>::max()));
 }
 
 TransportKind transport_kind(Transport transport) {
@@ -57,8 +57,9 @@ cluster::SharedStrategy strategy(SharedStrategy from) {
 }
 
 ConnectLimits connect_limits(const Config& config) {
-    return {per_second(config.limits.connect_rate),
-            per_second(config.limits.connect_rate_per_address)};
+    const Rate& loop = config.limits.connect_rate;
+    const Rate& address = config.limits.connect_rate_per_address;
+    return {count_of(loop), count_of(address), loop.per, address.per};
 }
 
 uint32_t handshakes_open_max(const Config& config, uint16_t loops) {
@@ -128,15 +129,16 @@ FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
     options.takeovers = static_cast<uint32_t>(config.limits.takeover_rate.count);
     options.takeover_period = config.limits.takeover_rate.per;
     options.retained_bytes_max = config.mqtt.retained_max_bytes.value;
-    options.publish_rate =
-        config.limits.publish_rate.off() ? 0 : per_second(config.limits.publish_rate);
+    options.publish_rate = count_of(config.limits.publish_rate);
+    options.publish_period = config.limits.publish_rate.per;
     options.publish_bytes_rate = config.limits.publish_bytes.per_second;
     options.publish_timeout = mqtt.publish_timeout;
     options.unauthenticated_max = config.limits.max_unauthenticated;
     options.unauthenticated_bytes_max = config.limits.max_unauthenticated_bytes.value;
+    options.sessions_max = config.limits.max_sessions;
     options.message_expiry_max_s = seconds_or_never(mqtt.message_expiry_max);
     options.expire_qos0 = mqtt.queue_qos0;
-    options.write_stall_timeout = config.limits.slow_reader_timeout;
+    options.write_stall_timeout = bounded(config.limits.slow_reader_timeout);
     options.handshakes_open_max = handshakes_open_max(config, loops);
     options.connect_limits = connect_limits(config);
     options.reserved_descriptors = config.limits.fd_reserve;
@@ -174,10 +176,6 @@ cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops) {
     // Four full queues over all shards, so that many sessions that are away cannot fill memory.
     shard.kept_qos0_bytes_max = std::max<uint64_t>(
         1U << 20U, 4 * config.mqtt.max_queued_bytes.value / config.cluster.shards);
-    if (config.limits.max_sessions != 0) {
-        shard.sessions_max = static_cast<uint32_t>(
-            std::max<uint64_t>(1, config.limits.max_sessions / config.cluster.shards));
-    }
     shard.subscriptions_max = config.mqtt.max_subscriptions;
     shard.outbox_entries_max = config.mqtt.max_outbox_messages;
     shard.retained_max = config.mqtt.retained_max;
@@ -194,7 +192,7 @@ EventLoopOptions event_loop_options(const Config& config) {
     options.input_bytes_max = std::max<std::size_t>(config.mqtt.max_packet_size.value,
                                                     config.mqtt.max_connect_packet_size.value) +
                               131'072;
-    options.write_stall_timeout = config.limits.slow_reader_timeout;
+    options.write_stall_timeout = bounded(config.limits.slow_reader_timeout);
     options.handshakes_open_max = handshakes_open_max(config, loop_count(config));
     return options;
 }
@@ -223,6 +221,10 @@ LogOptions log_options(const LogConfig& log) {
     options.file = log.file;
     options.lines_per_second = log.lines_per_second;
     return options;
+}
+
+Milliseconds bounded(Milliseconds time) {
+    return std::min<Milliseconds>(time, std::chrono::hours(24 * 365 * 100));
 }
 
 uint64_t memory_high_water(const Config& config) {

@@ -20,6 +20,8 @@ namespace quorate::broker {
                                                uint16_t index);
 [[nodiscard]] TlsOptions tls_options(const TlsFiles& files);
 [[nodiscard]] LogOptions log_options(const LogConfig& log);
+// `never` as a time that sums and differences of times can bear: a hundred years.
+[[nodiscard]] Milliseconds bounded(Milliseconds time);
 // limits.memory_high_water, or its default: three quarters of what the machine gives.
 [[nodiscard]] uint64_t memory_high_water(const Config& config);
 

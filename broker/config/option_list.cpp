@@ -188,8 +188,8 @@ constexpr auto kRows = std::to_array<OptionRow>({
     OPTION(limits.connect_rate, 0, kCountMax, Live,
            "New connections a core; further ones wait in the backlog of the socket."),
     OPTION(limits.connect_rate_per_address, 0, kCountMax, Live,
-           "New connections of one address. More: closed, MQTT 5: 0x9F. Switch it off behind a "
-           "proxy that hides addresses."),
+           "New connections of one address; further ones are reset. Switch it off behind a proxy "
+           "that hides addresses."),
     OPTION(limits.max_unauthenticated, 1, kCountMax, Live,
            "Sockets that have not completed CONNECT; the newest is closed."),
     OPTION(limits.max_unauthenticated_bytes, kMib, kTib, Live,
@@ -212,7 +212,8 @@ constexpr auto kRows = std::to_array<OptionRow>({
     OPTION(limits.slow_reader_timeout, kSecond, kNeverMax, Live,
            "A client that reads nothing for so long while bytes wait is closed."),
     OPTION(limits.max_sessions, 0, kNeverMax, Live,
-           "Sessions of the whole broker; 0: no limit. More: 0x97 at CONNECT."),
+           "Sessions of the whole broker; 0: no limit. At the limit new ones get 0x97 at CONNECT, "
+           "those that exist are resumed; connects that come at one moment may pass it together."),
     OPTION(limits.fd_reserve, 16, 65'535, Live,
            "File descriptors kept for the disk and administration; at the reserve no client is "
            "accepted."),

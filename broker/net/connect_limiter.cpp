@@ -6,24 +6,16 @@
 
 namespace quorate::broker {
 
-namespace {
-
-constexpr std::chrono::nanoseconds kSecond = std::chrono::seconds(1);
-
-std::chrono::nanoseconds cost_of_one(uint32_t rate) {
-    return kSecond / rate;
+bool TokenBucket::ready(uint32_t rate, std::chrono::nanoseconds now,
+                        std::chrono::nanoseconds period) const {
+    // A full bucket is one period of debt; the last token is there as long as it fits.
+    return std::max(used_until_, now) + period / rate <= now + period;
 }
 
-}  // namespace
-
-bool TokenBucket::ready(uint32_t rate, std::chrono::nanoseconds now) const {
-    // A full bucket is one second of debt; the last token is there as long as it fits.
-    return std::max(used_until_, now) + cost_of_one(rate) <= now + kSecond;
-}
-
-bool TokenBucket::take(uint32_t rate, std::chrono::nanoseconds now) {
-    if (!ready(rate, now)) return false;
-    used_until_ = std::max(used_until_, now) + cost_of_one(rate);
+bool TokenBucket::take(uint32_t rate, std::chrono::nanoseconds now,
+                       std::chrono::nanoseconds period) {
+    if (!ready(rate, now, period)) return false;
+    used_until_ = std::max(used_until_, now) + period / rate;
     return true;
 }
 
@@ -37,11 +29,12 @@ void ConnectLimiter::set_limits(ConnectLimits limits) {
 }
 
 bool ConnectLimiter::loop_ready(std::chrono::nanoseconds now) const {
-    return limits_.per_loop == 0 || loop_.ready(limits_.per_loop, now);
+    return limits_.per_loop == 0 || loop_.ready(limits_.per_loop, now, limits_.loop_period);
 }
 
 void ConnectLimiter::count_loop(std::chrono::nanoseconds now) {
-    if (limits_.per_loop > 0) static_cast<void>(loop_.take(limits_.per_loop, now));
+    if (limits_.per_loop > 0)
+        static_cast<void>(loop_.take(limits_.per_loop, now, limits_.loop_period));
 }
 
 bool ConnectLimiter::admit(const PeerAddress& peer, std::chrono::nanoseconds now) {
@@ -59,7 +52,8 @@ bool ConnectLimiter::admit(const PeerAddress& peer, std::chrono::nanoseconds now
     }
     if (limits_.per_address == 0) return true;
     std::string_view key(reinterpret_cast<const char*>(peer.bytes.data()), significant);
-    return addresses_[hash64(key, seed_) % kAddressBuckets].take(limits_.per_address, now);
+    return addresses_[hash64(key, seed_) % kAddressBuckets].take(limits_.per_address, now,
+                                                                 limits_.address_period);
 }
 
 }  // namespace quorate::broker

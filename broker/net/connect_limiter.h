@@ -9,19 +9,25 @@
 
 namespace quorate::broker {
 
-// Rates in connections per second; 0: no limit. A bucket holds one second's worth, at least one.
+// Connections in a period; 0: no limit. A bucket holds one period's worth.
 struct ConnectLimits {
     uint32_t per_loop = 1'000;
     uint32_t per_address = 100;  // of a /32 or a /64; ignored behind PROXY protocol and for Unix
+    std::chrono::milliseconds loop_period{1'000};
+    std::chrono::milliseconds address_period{1'000};
 };
 
 // A bucket that fills with time. Thread: its owner's.
 class TokenBucket {
   public:
-    // True when a token was there. `rate` per second, > 0; the bucket holds `rate` tokens.
-    [[nodiscard]] bool take(uint32_t rate, std::chrono::nanoseconds now);
+    static constexpr std::chrono::nanoseconds kSecond = std::chrono::seconds(1);
+
+    // True when a token was there. `rate` per period, > 0; the bucket holds `rate` tokens.
+    [[nodiscard]] bool take(uint32_t rate, std::chrono::nanoseconds now,
+                            std::chrono::nanoseconds period = kSecond);
     // True when take() would succeed.
-    [[nodiscard]] bool ready(uint32_t rate, std::chrono::nanoseconds now) const;
+    [[nodiscard]] bool ready(uint32_t rate, std::chrono::nanoseconds now,
+                             std::chrono::nanoseconds period = kSecond) const;
 
   private:
     // The time at which the bucket was (or will be) empty of debt: a whole bucket in eight bytes.

@@ -1,5 +1,6 @@
 """SIGKILL at chosen moments: nothing acknowledged is lost, nothing of QoS 2 is repeated."""
 
+import time
 import unittest
 
 from lib import mqtt_wire as wire
@@ -239,7 +240,6 @@ class RetainedAndWills(KillCase):
 
 class ExpiryAndSharing(KillCase):
     def test_expiries_go_on_after_a_kill(self):
-        import time
         topic, base = self.name, self.name + "/retained"
         reader = self.durable("long")
         reader.subscribe(topic, qos=1)
@@ -252,7 +252,7 @@ class ExpiryAndSharing(KillCase):
         writer.publish(topic, b"long", qos=1, props={"message_expiry": 600})
         writer.publish(base, b"short", qos=1, retain=True, props={"message_expiry": 2})
         self.kill()
-        time.sleep(2.5)
+        time.sleep(2.5)  # time itself is what the test waits for
         self.assertFalse(self.durable("short", expiry=0).connack.session_present)
         reader = self.durable("long")
         packet = reader.message()

@@ -110,6 +110,26 @@ class Handshakes(BrokerCase):
 
 
 @quorate_only
+class Sessions(BrokerCase):
+    options = {"limits.max_sessions": 5, "cluster.shards": 16}
+
+    def test_at_the_limit_only_sessions_that_exist_are_let_in(self):
+        kept = [self.durable() for _ in range(4)]
+        last = self.client()
+        for version, code in ((5, 0x97), (4, 3)):
+            self.wait_for(lambda v=version, c=code: self.raw(v).connect(
+                self.new_id(), clean=True).code == c, "no room")
+        kept[0].disconnect()
+        self.assertTrue(self.durable(client_id=kept[0].client_id).connack.session_present)
+        self.assertFalse(self.durable(client_id=kept[1].client_id,
+                                      clean=True).connack.session_present)
+        last.disconnect()
+        self.wait_for(lambda: self.raw().connect(self.new_id()).code == 0, "room again")
+        self.assertGreaterEqual(self.broker.metric("quorate_throttled_total",
+                                                   limit="max_sessions"), 2)
+
+
+@quorate_only
 class Expiry(BrokerCase):
     options = {"mqtt.message_expiry_max": "1m", "cluster.shards": 4}
 
@@ -235,6 +255,27 @@ class QueuedQos0(BrokerCase):
         self.assertEqual(message.payload, b"long")
         self.assertLess(message.props["message_expiry"], 600)
         back.silence()
+
+
+@quorate_only
+class Never(BrokerCase):
+    options = {"limits.loop_stall": "never", "limits.slow_reader_timeout": "never",
+               "mqtt.sys_interval": "never", "mqtt.session_expiry_max": "never",
+               "mqtt.message_expiry_max": "never", "cluster.shards": 4}
+
+    def test_never_is_no_time_at_all_to_wait_for(self):
+        topic, payload = self.topic(), b"x" * 100_000
+        reader = self.raw(receive_buffer=4096)
+        reader.connect(self.new_id())
+        reader.subscribe(topic, qos=1)
+        writer = self.client()
+        for _ in range(60):
+            writer.publish(topic, payload, qos=1)
+        # More than sockets hold waits while the broker looks after itself several times.
+        self.let_pass(2.5)
+        for _ in range(60):
+            self.assertEqual(reader.message().payload, payload)
+        self.assertEqual(self.broker.http("/healthz")[0], 200)
 
 
 @quorate_only

@@ -45,7 +45,7 @@ class RandomKills(unittest.TestCase):
         for _ in range(KILLS):
             time.sleep(rng.uniform(0.05, 1.2))
             broker.restart_after_kill()
-        time.sleep(0.5)
+        self.wait_until_all_go_on(publishers)
         self.finish(publishers, single, group)
 
     def finish(self, publishers, single, group):
@@ -68,6 +68,14 @@ class RandomKills(unittest.TestCase):
         self.assertGreater(total, 50 * KILLS, "too little load to prove anything")
         self.assertEqual(sum(p.refused for p in publishers), 0)
         print(f"{total} acknowledged messages through {KILLS} kills", file=sys.stderr)
+
+    def wait_until_all_go_on(self, publishers):
+        """Until each publisher has had something acknowledged since the last restart."""
+        before = [len(publisher.acknowledged) for publisher in publishers]
+        deadline = time.monotonic() + 60
+        while any(len(p.acknowledged) == n for p, n in zip(publishers, before)):
+            self.assertLess(time.monotonic(), deadline, "a publisher is stuck")
+            time.sleep(0.02)
 
     def wait_until_quiet(self, subscribers):
         """Until nothing new has arrived for two seconds."""

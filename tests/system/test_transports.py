@@ -51,6 +51,19 @@ class Everything(BrokerCase):
         client.publish(topic, b"q" * 700_000, qos=1)
         self.assertEqual(len(client.message().payload), 700_000)
 
+    def test_a_tls_session_is_resumed_by_its_ticket(self):
+        context = self.broker.certificates.client_context(version=ssl.TLSVersion.TLSv1_2)
+        session = None
+        for resumed in (False, True, True):
+            stream = transport.open_tcp("127.0.0.1", self.broker.ports["tls"])
+            secure = context.wrap_socket(stream.sock, server_hostname="localhost",
+                                         session=session)
+            self.assertEqual(secure.session_reused, resumed)
+            session = secure.session
+            client = Client(transport.Stream(secure))
+            self.assertEqual(client.connect(self.new_id()).code, 0)
+            client.disconnect()
+
     def test_plain_mqtt_on_a_tls_port_is_closed(self):
         stream = transport.open_tcp("127.0.0.1", self.broker.ports["tls"])
         self.addCleanup(stream.close)
@@ -153,6 +166,28 @@ class Addresses(unittest.TestCase):
         self.assertTrue(any(next_is_served() for _ in range(200)), "the place is not free again")
         for client in clients[1:] + [extra, *served]:
             client.close()
+
+
+@quorate_only
+class Origins(BrokerCase):
+    transports = ("ws",)
+    listener = {"ws": {"origins": ["https://pages.example", "http://localhost:8080"]}}
+
+    def test_pages_of_other_origins_are_refused(self):
+        for origin, lets_in in (("https://pages.example", True), ("HTTP://LOCALHOST:8080", True),
+                                ("https://evil.example", False), ("null", False),
+                                ("https://pages.example.evil.example", False)):
+            with self.subTest(origin=origin):
+                if lets_in:
+                    client = self.raw(extra=(f"Origin: {origin}",))
+                    self.assertEqual(client.connect(self.new_id()).code, 0)
+                    continue
+                with self.assertRaises(transport.UpgradeRefused) as refused:
+                    self.raw(extra=(f"Origin: {origin}",))
+                self.assertEqual(refused.exception.status, 403)
+
+    def test_clients_that_are_no_browsers_are_let_in(self):
+        self.client().ping()
 
 
 @quorate_only

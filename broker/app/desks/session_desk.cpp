@@ -78,6 +78,7 @@ void SessionDesk::attach(Client& client, const AttachRequest& request) {
     body.identity = request.username.value_or(std::string_view());
     body.protocol_version = request.version;
     body.clean_start = request.clean_start;
+    body.no_new = front_end_.sessions_full();
     body.session_expiry_s = request.session_expiry_seconds;
     body.receive_maximum = request.window;
     body.connection = client.ref();

@@ -58,3 +58,34 @@ TEST_CASE("no limit means none") {
         REQUIRE(limiter.admit(address(PeerAddress::Family::V4, 1, 1), 0ns));
     }
 }
+
+TEST_CASE("a rate of ten a minute lets ten in at once and then one in six seconds") {
+    ConnectLimiter limiter({.per_loop = 10,
+                            .per_address = 10,
+                            .loop_period = std::chrono::minutes(1),
+                            .address_period = std::chrono::minutes(1)},
+                           1);
+    const PeerAddress peer = address(PeerAddress::Family::V4, 1, 1);
+    for (int i = 0; i < 10; ++i) {
+        REQUIRE(limiter.loop_ready(1s));
+        limiter.count_loop(1s);
+        REQUIRE(limiter.admit(peer, 1s));
+    }
+    CHECK_FALSE(limiter.loop_ready(6s));
+    CHECK_FALSE(limiter.admit(peer, 6s));
+    CHECK(limiter.loop_ready(8s));
+    CHECK(limiter.admit(peer, 8s));
+}
+
+TEST_CASE("limits that change count for what comes next") {
+    ConnectLimiter limiter({.per_loop = 0, .per_address = 0}, 1);
+    const PeerAddress peer = address(PeerAddress::Family::V4, 1, 1);
+    limiter.set_limits({.per_loop = 1, .per_address = 1});
+    limiter.count_loop(1s);
+    CHECK_FALSE(limiter.loop_ready(1s));
+    CHECK(limiter.admit(peer, 1s));
+    CHECK_FALSE(limiter.admit(peer, 1s));
+    limiter.set_limits({.per_loop = 0, .per_address = 0});
+    CHECK(limiter.loop_ready(1s));
+    CHECK(limiter.admit(peer, 1s));
+}
