@@ -135,6 +135,10 @@ Status ShardState::read_queue(SessionId id, MessageNumber from, uint32_t max_cou
     return status;
 }
 
+uint64_t ShardState::session_count() const {
+    return impl_->sessions_.size();
+}
+
 std::optional<SessionView> ShardState::session(SessionId id) const {
     const Session* session = impl_->sessions_.find(id);
     if (session == nullptr) return std::nullopt;

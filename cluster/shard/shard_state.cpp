@@ -389,10 +389,6 @@ const RouteTable& ShardState::routes() const {
 const ShardCounters& ShardState::counters() const {
     return impl_->counters_;
 }
-uint64_t ShardState::session_count() const {
-    return impl_->sessions_.size();
-}
-
 ShardCounts ShardState::counts() const {
     return impl_->counts();
 }
