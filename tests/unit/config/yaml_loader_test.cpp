@@ -156,9 +156,9 @@ TEST_CASE("an option set twice, a bad document and several documents are refused
 TEST_CASE("listener problems name the listener", "[config]") {
     CHECK(bad("listeners: [{url: \"tcp://127.0.0.1:1\", color: red}]\n") ==
           "quorate.yaml:1: listeners[0].color: unknown key; expected one of url, tls, "
-          "proxy_protocol, max_connections");
+          "proxy_protocol, max_connections, origins");
     CHECK(bad("listeners: [{}]\n") == "quorate.yaml:1: listeners[0]: expected the key url");
-    CHECK(bad("listeners: []\n") == "listeners: expected at least one");
+    CHECK(bad("listeners: []\n") == "quorate.yaml:1: listeners: expected at least one");
     CHECK(bad("listeners: 5\n").find("expected a list of at most 64 listeners") !=
           std::string::npos);
     CHECK(bad("listeners: [{url: \"tcp://h\"}]\n").find("listeners[0].url: expected host:port") !=
