@@ -33,6 +33,15 @@ class ReloadCase(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f"not in time: {what}")
             time.sleep(0.02)
 
+    def refused_or_closed(self, broker):
+        """Whether one more connection is ended at once; the reset may come before it is ours."""
+        try:
+            stream = broker.stream()
+        except OSError:
+            return True
+        self.addCleanup(stream.close)
+        return self.closed_soon(stream)
+
     def closed_soon(self, stream, timeout=10):
         """Whether the server ends a stream that says nothing."""
         try:
@@ -71,10 +80,10 @@ class LiveOptions(ReloadCase):
             return self.closed_soon(stream, 2)
         self.wait_for(late_is_closed, "silent sockets are closed sooner")
         broker.reload(limits__connect_timeout="1m", limits__max_unauthenticated=1)
-        first, second = broker.stream(), broker.stream()
+        first = broker.stream()
         self.addCleanup(first.close)
-        self.addCleanup(second.close)
-        self.assertTrue(self.closed_soon(second))
+        self.wait_for(lambda: broker.metric("quorate_sockets") == 1, "the first one is accepted")
+        self.assertTrue(self.refused_or_closed(broker))
 
     def test_rates_of_publishers_change_under_a_connected_client(self):
         broker = self.start()
@@ -94,9 +103,7 @@ class LiveOptions(ReloadCase):
         self.client(broker, "one")
         broker.listener_extra = {"tcp": {"max_connections": 1}}
         broker.reload()
-        stream = broker.stream()
-        self.addCleanup(stream.close)
-        self.assertTrue(self.closed_soon(stream))
+        self.assertTrue(self.refused_or_closed(broker))
 
     def test_anonymous_clients_can_be_refused_from_now_on(self):
         broker = self.start()

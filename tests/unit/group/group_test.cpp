@@ -96,6 +96,35 @@ TEST_CASE("nothing is proposed before the leader's own first entry is applied") 
     CHECK(bench.propose(1).ok());
 }
 
+TEST_CASE("elections, roles and proposals are counted, and how long a commit took") {
+    Bench bench;
+    const cluster::GroupCounters& counters = bench.runner->counters();
+    const auto groups = [&counters](raft::Role role) {
+        return counters.roles[static_cast<std::size_t>(role)];
+    };
+    CHECK(bench.propose(1).error().code == ErrorCode::NotLeader);
+    CHECK(counters.proposals_failed == 1);
+    bench.settle();
+    CHECK(counters.elections_won == 1);
+    CHECK(counters.elections_lost == 0);
+    CHECK(counters.leader_changes == 1);
+    CHECK(groups(raft::Role::Leader) == 1);
+    CHECK(groups(raft::Role::Follower) == 0);
+    REQUIRE(bench.propose(1).ok());
+    REQUIRE(bench.propose(2).ok());
+    CHECK(counters.proposals_pending == 2);
+    bench.runner->turn();
+    bench.clock.time += std::chrono::milliseconds(30);
+    REQUIRE(bench.sink.write_one());
+    bench.runner->turn();
+    REQUIRE(counters.commits.size() == 1);  // one entry
+    CHECK(counters.commits.front() == std::chrono::milliseconds(30));
+    CHECK(counters.proposals_pending == 0);
+    CHECK(counters.proposals_failed == 1);
+    bench.runner->turn();
+    CHECK(counters.commits.empty());
+}
+
 TEST_CASE("commands of one turn share an entry and wait for the disk before they are applied") {
     Bench bench;
     bench.settle();
