@@ -172,7 +172,8 @@ class Metrics(BrokerCase):
 @quorate_only
 class LogOfALife(unittest.TestCase):
     def lines(self, log_format):
-        broker = Broker({"cluster.shards": 4, "log.format": log_format}, ("tcp", "ws"))
+        broker = Broker({"cluster.shards": 4, "log.format": log_format,
+                         "limits.memory_high_water": "8GiB"}, ("tcp", "ws"))
         self.addCleanup(broker.stop)
         broker.start()
         client = broker.client()
