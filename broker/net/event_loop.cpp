@@ -77,6 +77,10 @@ struct EventLoop::Impl {
         return done;
     }
     void wake_owner() { uv_async_send(&wake); }
+    // Before each call of libuv but uv_async_send.
+    void check_own_thread() const {
+        DASSERT(!borrowed, "libuv's handles belong to the loop's own thread");
+    }
     void announce_from(Impl& from);
     void run_errands();
     void poll_without_wait(bool without);
@@ -347,6 +351,7 @@ struct Timer::Impl {
 };
 
 Timer::Timer(EventLoop& loop, std::function<void()> on_fire) {
+    loop.impl().check_own_thread();
     auto impl = std::make_unique<Impl>();
     impl->loop = &loop;
     impl->on_fire = std::move(on_fire);
@@ -356,16 +361,19 @@ Timer::Timer(EventLoop& loop, std::function<void()> on_fire) {
 }
 
 Timer::~Timer() {
+    impl_->loop->impl().check_own_thread();
     uv_close(as_handle(&impl_->handle), Impl::closed);
 }
 
 void Timer::start(std::chrono::milliseconds delay, std::chrono::milliseconds repeat) {
+    impl_->loop->impl().check_own_thread();
     uv_update_time(impl_->handle.loop);
     uv_timer_start(&impl_->handle, Impl::fired, static_cast<uint64_t>(delay.count()),
                    static_cast<uint64_t>(repeat.count()));
 }
 
 void Timer::stop() {
+    impl_->loop->impl().check_own_thread();
     uv_timer_stop(&impl_->handle);
 }
 
@@ -396,6 +404,7 @@ struct PollHandle::Impl {
 };
 
 PollHandle::PollHandle(EventLoop& loop, int fd, Target& target) {
+    loop.impl().check_own_thread();
     auto impl = std::make_unique<Impl>();
     impl->loop = &loop.impl();
     impl->target = &target;
@@ -406,6 +415,7 @@ PollHandle::PollHandle(EventLoop& loop, int fd, Target& target) {
 
 void PollHandle::watch(unsigned events) {
     if (impl_ == nullptr || impl_->events == events) return;
+    impl_->loop->check_own_thread();
     impl_->events = events;
     if (events == kNone) {
         uv_poll_stop(&impl_->handle);
@@ -418,7 +428,9 @@ void PollHandle::watch(unsigned events) {
 
 void PollHandle::close() {
     Impl* impl = std::exchange(impl_, nullptr);
-    if (impl != nullptr) uv_close(as_handle(&impl->handle), Impl::closed);
+    if (impl == nullptr) return;
+    impl->loop->check_own_thread();
+    uv_close(as_handle(&impl->handle), Impl::closed);
 }
 
 }  // namespace quorate::broker
