@@ -23,6 +23,13 @@ using sim::ToyMachine;
 
 namespace {
 
+class SteppedClock final : public Clock {
+  public:
+    [[nodiscard]] std::chrono::nanoseconds now() const override { return time; }
+    [[nodiscard]] std::chrono::milliseconds wall() const override { return {}; }
+    std::chrono::nanoseconds time{std::chrono::seconds(1)};
+};
+
 constexpr std::chrono::seconds kDeadline{20};
 
 // A host with some shards, and a way to wait for what happens on its workers.
@@ -195,14 +202,24 @@ TEST_CASE("timers run on the worker, once, and not after they were cancelled") {
     CHECK_FALSE(cancelled_ran);
 }
 
-TEST_CASE("a full disk refuses what grows at 90 % and everything at 97 %") {
+TEST_CASE("the marks of the disk are those given, also later") {
     const test::TempDir dir;
     std::atomic<uint64_t> used{50};
     GroupHostOptions options;
     options.storage.data_dir = dir.path();
     options.disk_probe = [&] { return storage::DiskUse{100, used}; };
+    options.disk_marks = {40, 60};
+    SteppedClock clock;
+    options.clock = &clock;
     auto host = GroupHost::open(options);
     REQUIRE(host.ok());
-    used = 92;
-    CHECK((*host)->disk_state() == storage::DiskState::Full);
+    const auto state = [&] {
+        clock.time += storage::DiskWatch::kPeriod;
+        return (*host)->disk_state();
+    };
+    CHECK(state() == storage::DiskState::Full);
+    used = 60;
+    CHECK(state() == storage::DiskState::Stop);
+    (*host)->set_disk_marks({61, 62});
+    CHECK(state() == storage::DiskState::Ample);
 }

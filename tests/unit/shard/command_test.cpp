@@ -47,7 +47,7 @@ std::vector<CommandBody> examples() {
             Made{{{"f", SessionId(1), RouteSerial(2)}}},
             NodeDown{make_incarnation(NodeId(1), 1)},
             Tick{},
-            Void{},
+            Void{true},
             EndSession{"c"},
             GroupPick{"g/f", MessageNumber(1), Destination::to_connection(connection)}};
 }

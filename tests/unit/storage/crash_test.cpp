@@ -95,6 +95,8 @@ class Life {
         return right ? "" : "an entry is not what was written";
     }
 
+    [[nodiscard]] const StorageCounts& counts() const { return engine_->counts(); }
+
     // True when all of it was done.
     bool work(uint64_t entries) {
         if (!log_.exists) {
@@ -239,6 +241,7 @@ TEST_CASE("a sync that fails is reported and never tried again") {
     REQUIRE(life.work(3));
     files->fail_sync_in(1);
     CHECK_FALSE(life.work(1));
+    CHECK(life.counts().errors(StorageOp::Sync) == 1);
     CHECK_FALSE(life.work(1));  // RocksDB takes no more writes after it
 }
 

@@ -2,10 +2,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include <sys/stat.h>
 
+#include <rocksdb/db.h>
+
 #include "storage/keys.h"
+#include "storage/rocks_state.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/storage/temp_dir.h"
 
@@ -126,4 +130,21 @@ TEST_CASE("a damaged durable mark stops the start") {
     const auto engine = RocksEngine::open(in(dir.path()));
     REQUIRE_FALSE(engine.ok());
     CHECK(engine.error().code == ErrorCode::Corrupt);
+}
+
+TEST_CASE("a stored record that fails its checksum is not handed out, and counted") {
+    const quorate::test::TempDir dir;
+    rocksdb::Options options;
+    options.create_if_missing = true;
+    rocksdb::DB* db = nullptr;
+    REQUIRE(rocksdb::DB::Open(options, dir.path(), &db).ok());
+    REQUIRE(db->Put(rocksdb::WriteOptions(), "a", "no frame").ok());
+    StorageCounts counts;
+    const RocksStateStore store(std::unique_ptr<rocksdb::DB>(db), counts);
+    std::string value;
+    CHECK(store.get("a", value).error().code == ErrorCode::Corrupt);
+    CHECK(counts.corrupt_records() == 1);
+    CHECK_FALSE(store.cursor("", "")->status().ok());
+    CHECK(counts.corrupt_records() == 2);
+    CHECK(counts.errors(StorageOp::Read) == 0);
 }
