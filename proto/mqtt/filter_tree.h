@@ -2,60 +2,26 @@
 //
 // Filters without wildcards stand in a hash table, the others in a trie; a match is one look-up in
 // the first and one walk through the second. The cost does not depend on how many other filters
-// there are. References to values hold until that filter is erased; growth never moves them.
+// there are, and that of an insertion hardly does: see tables. References to values hold until that
+// filter is erased; growth never moves them.
 //
 // *Thread*: one writer, or any number of readers. *Owner*: whoever routes with it; the owner bounds
 // how many filters clients may add. *Errors*: none. *Spec*: MQTT 5 §4.7; `$share` is not known
 // here, pass what parse_filter() took out.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "proto/mqtt/filter_trie.h"
+#include "proto/mqtt/tables/paged_array.h"
 #include "proto/mqtt/text_table.h"
 #include "proto/mqtt/topic.h"
 
 namespace quorate::mqtt {
-
-// Values by number, in chunks of 16, 32, 64, ...: an address never changes and the smallest store
-// is small. Requires of Value: default constructible and movable.
-template <typename Value>
-class ValueStore {
-  public:
-    [[nodiscard]] Value& operator[](uint32_t id) {
-        const uint64_t position = uint64_t{id} + kFirstChunk;
-        const auto top = static_cast<uint32_t>(std::bit_width(position) - 1);
-        return chunks_[top - kFirstBit][position - (uint64_t{1} << top)];
-    }
-    [[nodiscard]] const Value& operator[](uint32_t id) const {
-        return const_cast<ValueStore&>(*this)[id];  // the same arithmetic, and it changes nothing
-    }
-    // Makes room for number `id`.
-    void reach(uint32_t id) {
-        while (capacity_ <= id) {
-            const uint64_t chunk = uint64_t{kFirstChunk} << chunks_.size();
-            chunks_.push_back(std::make_unique<Value[]>(chunk));
-            capacity_ += chunk;
-        }
-    }
-    [[nodiscard]] std::size_t memory_bytes() const {
-        return capacity_ * sizeof(Value) + chunks_.capacity() * sizeof(chunks_[0]);
-    }
-
-  private:
-    static constexpr uint32_t kFirstChunk = 16;
-    static constexpr uint32_t kFirstBit = 4;
-
-    std::vector<std::unique_ptr<Value[]>> chunks_;
-    uint64_t capacity_ = 0;
-};
 
 template <typename Value>
 class FilterTree {
@@ -169,8 +135,8 @@ class FilterTree {
 
     TextTable exact_;
     FilterTrie wild_;
-    ValueStore<Value> exact_values_;
-    ValueStore<Value> wild_values_;
+    PagedArray<Value> exact_values_;
+    PagedArray<Value> wild_values_;
 };
 
 }  // namespace quorate::mqtt

@@ -5,36 +5,29 @@
 #include "proto/base/assert.h"
 
 namespace quorate::mqtt {
-namespace {
+FilterTrie::FilterTrie(uint64_t seed) : levels_(seed), edge_salt_(seed) {
+    nodes_.push_back(Node{});
+}
 
-constexpr std::size_t kEdgesFirst = 16;
-
-}  // namespace
-
-FilterTrie::FilterTrie(uint64_t seed) : levels_(seed), nodes_(1), edge_salt_(seed) {}
-
-std::size_t FilterTrie::home(uint32_t node, uint32_t level) const {
+uint32_t FilterTrie::edge_hash(uint32_t node, uint32_t level) const {
     // A multiplicative hash: both numbers are ours, but which of them meet is the clients' choice.
     const uint64_t key = ((uint64_t{node} << 32) | level) ^ edge_salt_;
     uint64_t mixed = (key ^ (key >> 32)) * 0x9E3779B97F4A7C15U;
     mixed = (mixed ^ (mixed >> 29)) * 0xBF58476D1CE4E5B9U;
-    return static_cast<std::size_t>(mixed >> 32) & (edges_.size() - 1);
+    return static_cast<uint32_t>(mixed >> 32);
 }
 
-// The slot of the edge, or the free slot where it would go. Requires: edges_ is not empty.
-std::size_t FilterTrie::slot_of(uint32_t node, uint32_t level) const {
-    const std::size_t mask = edges_.size() - 1;
-    for (std::size_t i = home(node, level);; i = (i + 1) & mask) {
-        const Edge& edge = edges_.data()[i];
-        if (edge.node == kNone || (edge.node == node && edge.level == level)) return i;
-    }
+// The edge, or null.
+const FilterTrie::Edge* FilterTrie::edge_of(uint32_t node, uint32_t level) const {
+    return edges_.find(edge_hash(node, level), [node, level](const Edge& edge) {
+        return edge.node == node && edge.level == level;
+    });
 }
 
 uint32_t FilterTrie::target(uint32_t node, uint32_t level) const {
     if (level == kPlus) return nodes_[node].plus;
-    if (edges_.empty()) return kNone;
-    const Edge& edge = edges_[slot_of(node, level)];
-    return edge.node == kNone ? kNone : edge.target;
+    const Edge* edge = edge_of(node, level);
+    return edge == nullptr ? kNone : edge->target;
 }
 
 uint32_t FilterTrie::find(std::string_view filter) const {
@@ -131,7 +124,7 @@ uint32_t FilterTrie::new_node(uint32_t parent, uint32_t level) {
     if (free_nodes_.empty()) {
         node = static_cast<uint32_t>(nodes_.size());
         ASSERT(node < kNumber, "more than a thousand million trie nodes");
-        nodes_.emplace_back();
+        nodes_.push_back(Node{});
     } else {
         node = free_nodes_.back();
         free_nodes_.pop_back();
@@ -179,11 +172,10 @@ void FilterTrie::add_target(uint32_t node, uint32_t level, uint32_t target) {
         nodes_[node].plus = target;
         return;
     }
-    if (edge_count_ * 4 >= edges_.size() * 3) grow_edges();
-    edges_[slot_of(node, level)] = {node, level, target};
-    ++edge_count_;
+    edges_.add(edge_hash(node, level), {node, level, target},
+               [this](const Edge& edge) { return edge_hash(edge.node, edge.level); });
     ++nodes_[node].children;
-    if (level >= level_uses_.size()) level_uses_.resize(std::size_t{level} + 1);
+    level_uses_.reach(level);
     ++level_uses_[level];
 }
 
@@ -192,7 +184,7 @@ void FilterTrie::set_target(uint32_t node, uint32_t level, uint32_t target) {
     if (level == kPlus) {
         nodes_[node].plus = target;
     } else {
-        edges_[slot_of(node, level)].target = target;
+        const_cast<Edge*>(edge_of(node, level))->target = target;
     }
 }
 
@@ -202,31 +194,10 @@ void FilterTrie::remove_target(uint32_t node, uint32_t level) {
         nodes_[node].plus = kNone;
         return;
     }
-    remove_edge(node, level);
+    edges_.erase(edge_hash(node, level), edge_of(node, level),
+                 [this](const Edge& edge) { return edge_hash(edge.node, edge.level); });
     --nodes_[node].children;
     if (--level_uses_[level] == 0) levels_.erase(levels_.text(level));
-}
-
-void FilterTrie::grow_edges() {
-    std::vector<Edge> old(edges_.empty() ? kEdgesFirst : edges_.size() * 2);
-    old.swap(edges_);
-    for (const Edge& edge : old) {
-        if (edge.node != kNone) edges_[slot_of(edge.node, edge.level)] = edge;
-    }
-}
-
-void FilterTrie::remove_edge(uint32_t node, uint32_t level) {
-    const std::size_t mask = edges_.size() - 1;
-    std::size_t hole = slot_of(node, level);
-    for (std::size_t i = (hole + 1) & mask; edges_[i].node != kNone; i = (i + 1) & mask) {
-        const std::size_t wanted = home(edges_[i].node, edges_[i].level);
-        if (((i - wanted) & mask) >= ((i - hole) & mask)) {
-            edges_[hole] = edges_[i];
-            hole = i;
-        }
-    }
-    edges_[hole] = Edge{};
-    --edge_count_;
 }
 
 void FilterTrie::text(uint32_t id, std::string& out) const {
@@ -250,10 +221,9 @@ void FilterTrie::text(uint32_t id, std::string& out) const {
 }
 
 std::size_t FilterTrie::memory_bytes() const {
-    return levels_.memory_bytes() + level_uses_.capacity() * sizeof(uint32_t) +
-           nodes_.capacity() * sizeof(Node) + free_nodes_.capacity() * sizeof(uint32_t) +
-           edges_.capacity() * sizeof(Edge) + ends_.capacity() * sizeof(End) +
-           free_ids_.capacity() * sizeof(uint32_t);
+    return levels_.memory_bytes() + level_uses_.memory_bytes() + nodes_.memory_bytes() +
+           free_nodes_.capacity() * sizeof(uint32_t) + edges_.memory_bytes() +
+           ends_.memory_bytes() + free_ids_.capacity() * sizeof(uint32_t);
 }
 
 FilterTrie::Walk::Walk(const FilterTrie& trie, std::string_view topic, uint32_t steps_max)
@@ -314,16 +284,16 @@ void FilterTrie::Walk::follow(uint32_t target, uint32_t depth) {
         return;
     }
     stack_[stack_size_++] = {target, depth};
-    __builtin_prefetch(trie_.nodes_.data() + target);
+    __builtin_prefetch(trie_.nodes_.address(target));
     if (depth < depth_ && !trie_.edges_.empty()) {
         const uint32_t level = level_at(depth);
-        if (level != kNone) __builtin_prefetch(trie_.edges_.data() + trie_.home(target, level));
+        if (level != kNone) __builtin_prefetch(trie_.edges_.home(trie_.edge_hash(target, level)));
     }
 }
 
 // Finds are pushed in the reverse of the order in which next() yields them.
 void FilterTrie::Walk::visit(Frame frame) {
-    const Node& node = trie_.nodes_.data()[frame.node];
+    const Node& node = trie_.nodes_[frame.node];
     if (frame.depth == depth_) {
         if (node.here != kNone) found_[found_size_++] = node.here;
         if (node.hash != kNone) found_[found_size_++] = node.hash;

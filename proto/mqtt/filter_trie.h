@@ -1,10 +1,10 @@
 // Topic Filters with wildcards, as a trie: which of them match a topic, in steps one can count.
 //
-// Nodes stand in one array; a literal edge is an entry (node, level number) -> target of one hash
-// table, with level texts interned; the edge for `+` and the filter ending in `#` are fields of the
-// node. Where an edge leads to nothing but the end of one filter, its target is that filter (a
-// leaf) and not a node: a memory access less for each match. Nodes, edges and level numbers of
-// erased filters are used again, none are given back.
+// Nodes stand in one array of pages; a literal edge is an entry (node, level number) -> target of
+// one hash table, with level texts interned; the edge for `+` and the filter ending in `#` are
+// fields of the node. Where an edge leads to nothing but the end of one filter, its target is that
+// filter (a leaf) and not a node: a memory access less for each match. Nodes, edges and level
+// numbers of erased filters are used again, none are given back.
 //
 // *Thread*: one writer, or any number of readers. *Owner*: FilterTree. *Errors*: none.
 // *Spec*: MQTT 5 §4.7.
@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "proto/mqtt/tables/paged_array.h"
+#include "proto/mqtt/tables/stepped_table.h"
 #include "proto/mqtt/text_table.h"
 #include "proto/mqtt/topic.h"
 
@@ -111,9 +113,11 @@ class FilterTrie {
         uint32_t children = 0;   // edges for literal levels
     };
     struct Edge {
+        static constexpr uint32_t kEighthsMax = 6;
         uint32_t node = kNone;  // kNone: a free slot
         uint32_t level = 0;
         uint32_t target = 0;
+        [[nodiscard]] bool free() const { return node == kNone; }
     };
     struct End {
         uint32_t at = kNone;  // node * 2, plus 1 when the filter ends with `#`; kNone: not in use
@@ -124,14 +128,12 @@ class FilterTrie {
     static bool ends_with_hash(uint32_t leaf) { return (leaf & kHashLeaf) != 0; }
     static uint32_t leaf_of(uint32_t id, bool hash) { return kLeaf | (hash ? kHashLeaf : 0U) | id; }
 
-    [[nodiscard]] std::size_t home(uint32_t node, uint32_t level) const;
-    [[nodiscard]] std::size_t slot_of(uint32_t node, uint32_t level) const;
+    [[nodiscard]] uint32_t edge_hash(uint32_t node, uint32_t level) const;
+    [[nodiscard]] const Edge* edge_of(uint32_t node, uint32_t level) const;
     [[nodiscard]] uint32_t target(uint32_t node, uint32_t level) const;
     void add_target(uint32_t node, uint32_t level, uint32_t target);
     void set_target(uint32_t node, uint32_t level, uint32_t target);
     void remove_target(uint32_t node, uint32_t level);
-    void remove_edge(uint32_t node, uint32_t level);
-    void grow_edges();
     uint32_t new_node(uint32_t parent, uint32_t level);
     uint32_t new_id(End end);
     TextTable::Inserted end_at(uint32_t node, bool hash);
@@ -139,13 +141,12 @@ class FilterTrie {
     void prune(uint32_t node);
 
     std::size_t size_ = 0;
-    std::size_t edge_count_ = 0;
     TextTable levels_;
-    std::vector<uint32_t> level_uses_;  // edges per level number
-    std::vector<Node> nodes_;           // nodes_[0] is the root
+    PagedArray<uint32_t> level_uses_;  // edges per level number
+    PagedArray<Node> nodes_;           // nodes_[0] is the root
     std::vector<uint32_t> free_nodes_;
-    std::vector<Edge> edges_;  // a power of two of slots, at most 3/4 full
-    std::vector<End> ends_;    // by filter number
+    SteppedTable<Edge> edges_;
+    PagedArray<End> ends_;  // by filter number
     std::vector<uint32_t> free_ids_;
     uint64_t edge_salt_;
 };

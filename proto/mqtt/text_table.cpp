@@ -15,7 +15,6 @@ constexpr std::size_t kSlabBytesFirst = 1024;
 constexpr std::size_t kSlabBytesMax = 128 * 1024;
 constexpr uint32_t kUnitsPerSlab = kSlabBytesMax / kUnit;
 constexpr std::size_t kSlabsMax = (std::size_t{1} << 32) / kUnitsPerSlab - 1;
-constexpr std::size_t kSlotsFirst = 16;
 constexpr std::size_t kSmallMax = 256;
 
 // The size class that a request of `bytes` is served from, and the bytes of its pieces.
@@ -76,16 +75,13 @@ std::string_view TextTable::text_at(uint32_t place) const {
     return {reinterpret_cast<const char*>(piece) + kHeaderBytes, length};
 }
 
-// The slot of the text, or the free slot where it would go. Requires: slots_ is not empty.
-std::size_t TextTable::find_slot(std::string_view text, uint32_t hash) const {
-    const std::size_t mask = slots_.size() - 1;
-    for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
-        const Slot& slot = slots_.data()[i];
-        if (slot.place == kNone) return i;
-        if (slot.hash != hash) continue;
+// The slot of the text, or null.
+const TextTable::Slot* TextTable::find_slot(std::string_view text, uint32_t hash) const {
+    return slots_.find(hash, [&](const Slot& slot) {
+        if (slot.hash != hash) return false;
         const std::string_view known = text_at(slot.place);
-        if (known.size() == text.size() && same(known.data(), text.data(), text.size())) return i;
-    }
+        return known.size() == text.size() && same(known.data(), text.data(), text.size());
+    });
 }
 
 uint32_t TextTable::hash(std::string_view text) const {
@@ -103,34 +99,28 @@ uint32_t TextTable::hash(std::string_view text) const {
 }
 
 void TextTable::prefetch_slot(uint32_t hash) const {
-    if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
+    if (!slots_.empty()) __builtin_prefetch(slots_.home(hash));
 }
 
 void TextTable::prefetch_text(uint32_t hash) const {
     if (slots_.empty()) return;
-    const Slot& slot = slots_[hash & (slots_.size() - 1)];
-    if (slot.place != kNone) __builtin_prefetch(at(slot.place));
+    const Slot* slot = slots_.home(hash);
+    if (!slot->free()) __builtin_prefetch(at(slot->place));
 }
 
 uint32_t TextTable::find(std::string_view text, uint32_t hash) const {
-    if (size_ == 0) return kNone;
-    const Slot& slot = slots_[find_slot(text, hash)];
-    if (slot.place == kNone) return kNone;
+    const Slot* slot = find_slot(text, hash);
+    if (slot == nullptr) return kNone;
     uint32_t id = 0;
-    std::memcpy(&id, at(slot.place), sizeof(id));
+    std::memcpy(&id, at(slot->place), sizeof(id));
     return id;
 }
 
 TextTable::Inserted TextTable::insert(std::string_view text) {
     ASSERT(text.size() <= kTextBytesMax, "a text has at most 65,535 bytes");
-    if (size_ * 8 >= slots_.size() * 7) grow();
     const uint32_t text_hash = hash(text);
-    Slot& slot = slots_[find_slot(text, text_hash)];
-    uint32_t id = 0;
-    if (slot.place != kNone) {
-        std::memcpy(&id, at(slot.place), sizeof(id));
-        return {id, false};
-    }
+    uint32_t id = find(text, text_hash);
+    if (id != kNone) return {id, false};
     if (free_ids_.empty()) {
         id = static_cast<uint32_t>(places_.size());
         places_.push_back(kNone);
@@ -144,31 +134,21 @@ TextTable::Inserted TextTable::insert(std::string_view text) {
     std::memcpy(piece, &id, sizeof(id));
     std::memcpy(piece + 4, &length, sizeof(length));
     if (!text.empty()) std::memcpy(piece + kHeaderBytes, text.data(), text.size());
-    slot = {text_hash, place};
+    slots_.add(text_hash, {text_hash, place}, [](const Slot& slot) { return slot.hash; });
     places_[id] = place;
     ++size_;
     return {id, true};
 }
 
 uint32_t TextTable::erase(std::string_view text) {
-    if (size_ == 0) return kNone;
-    const std::size_t mask = slots_.size() - 1;
-    std::size_t hole = find_slot(text, hash(text));
-    const uint32_t place = slots_[hole].place;
-    if (place == kNone) return kNone;
+    const uint32_t text_hash = hash(text);
+    const Slot* slot = find_slot(text, text_hash);
+    if (slot == nullptr) return kNone;
+    const uint32_t place = slot->place;
     uint32_t id = 0;
     std::memcpy(&id, at(place), sizeof(id));
     release(place, kHeaderBytes + text.size());
-    // Entries after the hole move up when the hole lies between their home and their place, so that
-    // no tombstones gather.
-    for (std::size_t i = (hole + 1) & mask; slots_[i].place != kNone; i = (i + 1) & mask) {
-        const std::size_t home = slots_[i].hash & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            slots_[hole] = slots_[i];
-            hole = i;
-        }
-    }
-    slots_[hole] = Slot{};
+    slots_.erase(text_hash, slot, [](const Slot& other) { return other.hash; });
     places_[id] = kNone;
     free_ids_.push_back(id);
     --size_;
@@ -181,22 +161,9 @@ std::string_view TextTable::text(uint32_t id) const {
 }
 
 std::size_t TextTable::memory_bytes() const {
-    return slots_.capacity() * sizeof(Slot) + places_.capacity() * sizeof(uint32_t) +
+    return slots_.memory_bytes() + places_.memory_bytes() +
            free_ids_.capacity() * sizeof(uint32_t) + slabs_.capacity() * sizeof(slabs_[0]) +
            slab_bytes_;
-}
-
-void TextTable::grow() {
-    std::vector<Slot> old(slots_.empty() ? kSlotsFirst : slots_.size() * 2);
-    old.swap(slots_);
-    const std::size_t mask = slots_.size() - 1;
-    for (const Slot& slot : old) {
-        if (slot.place == kNone) continue;
-        std::size_t i = slot.hash & mask;
-        while (slots_[i].place != kNone)
-            i = (i + 1) & mask;
-        slots_[i] = slot;
-    }
 }
 
 uint32_t TextTable::allocate(std::size_t bytes) {

@@ -1,6 +1,7 @@
 // Gives each distinct text a small number: an open-addressing table over texts in slabs.
 //
-// The table holds 8-byte slots (32 bits of hash, 32 bits of where); the text stands in a slab
+// No insertion takes long, however many texts there are: see proto/mqtt/tables. The table holds
+// 8-byte slots (32 bits of hash, 32 bits of where); the text stands in a slab
 // behind its number and length, so that a look-up touches one slot and one line of text. Cost: 14
 // to 27 bytes a text besides the text itself, rounded up to 8. Numbers and slab space of erased
 // texts are used again; slabs and slots are not given back before the table dies.
@@ -15,6 +16,9 @@
 #include <memory>
 #include <string_view>
 #include <vector>
+
+#include "proto/mqtt/tables/paged_array.h"
+#include "proto/mqtt/tables/stepped_table.h"
 
 namespace quorate::mqtt {
 
@@ -58,24 +62,25 @@ class TextTable {
 
   private:
     struct Slot {
+        static constexpr uint32_t kEighthsMax = 7;
         uint32_t hash = 0;
         uint32_t place = kNone;  // in units of 8 bytes: slab number, then offset
+        [[nodiscard]] bool free() const { return place == kNone; }
     };
     // Small pieces come in steps of 8 bytes up to 256, larger ones in powers of two.
     static constexpr std::size_t kClassCount = 32 + 9;
 
-    [[nodiscard]] std::size_t find_slot(std::string_view text, uint32_t hash) const;
+    [[nodiscard]] const Slot* find_slot(std::string_view text, uint32_t hash) const;
     [[nodiscard]] std::byte* at(uint32_t place) const;
     [[nodiscard]] std::string_view text_at(uint32_t place) const;
     uint32_t allocate(std::size_t bytes);
     void release(uint32_t place, std::size_t bytes);
     void recycle_tail();
-    void grow();
 
     uint64_t seed_;
     std::size_t size_ = 0;
-    std::vector<Slot> slots_;       // a power of two of them, at most 7/8 full
-    std::vector<uint32_t> places_;  // by number; kNone when free
+    SteppedTable<Slot> slots_;
+    PagedArray<uint32_t> places_;  // by number; kNone when free
     std::vector<uint32_t> free_ids_;
     std::vector<std::unique_ptr<std::byte[]>> slabs_;
     std::size_t slab_size_ = 0;                        // of the last slab
