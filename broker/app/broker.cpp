@@ -218,6 +218,10 @@ void Broker::refresh_metrics(MetricsShard& shard) {
         report_listener_counts(shard, listener_groups_[i]->counts(), reported_listeners_[i]);
     }
     report_shard_counters(shard, counts.counters, reported_);
+    shard.set<Metric::UnreadBytes>(counts.unread_bytes);
+    shard.add<Metric::PublishDropped>(
+        DropReason::ThreadBusy,
+        counts.unread_dropped - std::exchange(reported_unread_dropped_, counts.unread_dropped));
     shard.set<Metric::OverloadLevel>(status_.overload.load());
     shard.set<Metric::Ready>(readiness().ready ? 1 : 0);
     shard.set<Metric::MemoryLimit>(memory_limit_.load());

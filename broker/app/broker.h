@@ -111,6 +111,7 @@ class Broker {
     std::unique_ptr<HttpServer> http_;
     std::vector<ListenerCounts> reported_listeners_;  // as reported_
     cluster::ShardCounters reported_;                 // by the thread that scrapes
+    uint64_t reported_unread_dropped_ = 0;            // as reported_
     std::chrono::nanoseconds started_{0};
     std::chrono::nanoseconds sys_published_{0};
     std::chrono::nanoseconds tickets_rotated_{0};

@@ -45,6 +45,10 @@ std::size_t Client::output_bytes() const {
     return connection_ != nullptr ? connection_->pending_output() : 0;
 }
 
+void Client::await_drain() {
+    if (connection_ != nullptr && !connection_->closing()) connection_->notify_when_writable();
+}
+
 void Client::close(const CloseCause& cause) {
     front_end_.close(*this, cause);
 }

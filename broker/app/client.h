@@ -44,6 +44,7 @@ class Client final : public ChannelHost {
     std::byte* prepare(std::size_t size) override;
     void commit(std::size_t size) override;
     std::size_t output_bytes() const override;
+    void await_drain() override;
     void close(const CloseCause& cause) override;
     std::string make_client_id() override;
     AuthOutcome authenticate(const AuthenticateRequest& request) override;
@@ -73,6 +74,8 @@ class Client final : public ChannelHost {
     struct Extras {
         std::vector<SharedMembership> memberships;
         std::vector<cluster::AckItem> acks;  // of this turn, for the session's shard
+        uint64_t received = 0;  // bytes of numbered deliveries, as cluster::Want counts them
+        uint64_t granted = 0;   // so many was the shard told to send at most
     };
     Extras& extras();
 

@@ -381,6 +381,7 @@ void FrontEnd::end_turn() {
     sessions_->end_turn();
     port_->flush();
     over_.clear();
+    if (scratch_.size() > kScratchKept) std::vector<std::byte>().swap(scratch_);
     now_ = loop_time(loop_.now());
 }
 

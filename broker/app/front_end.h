@@ -232,6 +232,7 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     LoopTime last_sweep_{0};
     // By hash of the client id: when its allowance of takeovers is whole again.
     std::unordered_map<uint64_t, LoopTime> takeovers_;
+    static constexpr std::size_t kScratchKept = 64 << 10;  // a larger one ends with its turn
     std::vector<std::byte> scratch_;
     Mailbox<Task> tasks_;
     std::vector<Task> taken_tasks_;

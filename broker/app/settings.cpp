@@ -194,6 +194,9 @@ EventLoopOptions event_loop_options(const Config& config) {
                               131'072;
     options.write_stall_timeout = bounded(config.limits.slow_reader_timeout);
     options.handshakes_open_max = handshakes_open_max(config, loop_count(config));
+    // Below what makes a channel wait: told earlier, it would only ask again.
+    options.output_low_water_bytes = std::min<std::size_t>(options.output_low_water_bytes,
+                                                           config.limits.output_buffer.value / 2);
     return options;
 }
 

@@ -93,6 +93,7 @@ std::size_t Channel::on_bytes(LoopTime now, ByteView in) {
     if (blocked_ && !acknowledgement_waits && !stuck) look_ahead(now, in.subspan(done));
     after_acks(now);
     if (ended()) done = in.size();
+    if (output_stuck()) host_.await_drain();
     unread_ = static_cast<uint32_t>(in.size() - done);
     return done;
 }
@@ -223,7 +224,12 @@ void Channel::on_transport_closed(LoopTime /*now*/) {
 }
 
 void Channel::on_output_drained(LoopTime now) {
-    if (state_ == State::Connected && !durable_) pump(now);
+    if (state_ != State::Connected) return;
+    if (durable_) {
+        host_.window_open();
+    } else {
+        pump(now);
+    }
 }
 
 void Channel::resume(LoopTime now) {

@@ -174,6 +174,7 @@ OfferResult Channel::keep(LoopTime now, const Offer& offer) {
         drop(cause, AckKind::Dropped, ticket);
     }
     pending_->push(now, offer);
+    if (output_full()) host_.await_drain();
     return OfferResult::Queued;
 }
 
@@ -204,6 +205,7 @@ void Channel::pump(LoopTime now) {
         }
         pending_->pop();
     }
+    if (pending_ && !pending_->empty() && window_.open()) host_.await_drain();
 }
 
 // The shared groups get to know what became of their messages. Of a durable session the shard

@@ -186,6 +186,9 @@ class ChannelHost {
     virtual void commit(std::size_t size) = 0;
     // Bytes committed and not yet taken by the transport.
     [[nodiscard]] virtual std::size_t output_bytes() const = 0;
+    // Something waits for output_bytes() to fall: on_output_drained() shall follow when it has,
+    // also when that happens without the transport ever refusing a byte.
+    virtual void await_drain() = 0;
 
     // Close the transport once the output is flushed. Called once; the channel then takes no bytes.
     // In Channel::State::LettingGo a detach() still follows; destroy the channel after that.
@@ -214,8 +217,9 @@ class ChannelHost {
     // Progress of an outgoing message. Called for durable sessions always, for others only when it
     // came with a `shared_ticket`. `number` is 0 for Unsent and for what was dropped while pending.
     virtual void acknowledge(MessageNumber number, AckKind kind, uint64_t shared_ticket) = 0;
-    // Durable: there is room in the window again, see Channel::next_number() and credit(). Called
-    // at most once per on_bytes(), after its last packet.
+    // Durable: there is room in the window again, see Channel::next_number() and credit(), or in
+    // the output. Called at most once per on_bytes(), after its last packet, and by
+    // on_output_drained().
     virtual void window_open() = 0;
 };
 

@@ -392,6 +392,8 @@ ClusterCounts Cluster::counts() const {
     for (uint16_t loop = 0; loop < impl_->exchange->loops(); ++loop) {
         counts.loop_parcels += impl_->exchange->mailbox(LoopId(loop)).size();
     }
+    counts.unread_bytes = impl_->exchange->unread();
+    counts.unread_dropped = impl_->exchange->dropped();
     return counts;
 }
 

@@ -4,6 +4,7 @@
 // one post and one wake-up per destination and turn.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,7 +25,12 @@ class Exchange {
     using LoopMailbox = Mailbox<std::unique_ptr<LoopParcel>>;
     using PostToWorker = std::function<void(WorkerId, std::unique_ptr<WorkerParcel>)>;
 
-    Exchange(uint16_t loops, uint16_t workers) : loops_(loops), workers_(workers) {
+    // `unread_bytes_max`: with more of them unread a port gets no further QoS 0 messages.
+    Exchange(uint16_t loops, uint16_t workers, uint64_t unread_bytes_max = 32ULL << 20)
+        : loops_(loops),
+          workers_(workers),
+          unread_bytes_max_(unread_bytes_max),
+          unread_(std::size_t{loops} + workers) {
         mailboxes_.resize(loops);
         tell_.resize(loops);
     }
@@ -49,12 +55,26 @@ class Exchange {
         return WorkerId(static_cast<uint16_t>(port.value() - loops_));
     }
 
-    // Parcels are bounded by what their senders are allowed to have unanswered, so that a
-    // post cannot fail. Thread: any.
+    // Parcels are bounded by what their senders are allowed to have unanswered, and for QoS
+    // 0, which nobody answers, by Outbound::admit; so a post cannot fail. Thread: any.
     void post(LoopId loop, std::unique_ptr<LoopParcel> parcel);
     void post(WorkerId worker, std::unique_ptr<WorkerParcel> parcel);
     // Thread: the loop's; its size() from any.
     [[nodiscard]] LoopMailbox& mailbox(LoopId loop) { return *mailboxes_[loop.value()]; }
+    // The receiver is done with a parcel of so many message_bytes().
+    void done(PortId receiver, uint64_t bytes) {
+        unread_[receiver.value()].bytes.fetch_sub(bytes, std::memory_order_relaxed);
+    }
+
+    // Bytes of messages that were posted to a port and that it is not done with. Thread: any.
+    [[nodiscard]] uint64_t unread(PortId port) const {
+        return unread_[port.value()].bytes.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] uint64_t unread() const;
+    // QoS 0 messages that were dropped because their receiver had too much unread. Thread: any.
+    [[nodiscard]] uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+    void count_drop() { dropped_.fetch_add(1, std::memory_order_relaxed); }
+    [[nodiscard]] uint64_t unread_bytes_max() const { return unread_bytes_max_; }
 
   private:
     uint16_t loops_;
@@ -62,6 +82,12 @@ class Exchange {
     std::vector<std::unique_ptr<LoopMailbox>> mailboxes_;
     std::vector<Tell> tell_;
     PostToWorker post_to_worker_;
+    uint64_t unread_bytes_max_;
+    struct alignas(64) Unread {
+        std::atomic<uint64_t> bytes{0};
+    };
+    std::vector<Unread> unread_;  // by port
+    std::atomic<uint64_t> dropped_{0};
 };
 
 // What a thread has gathered for the others in this turn. Thread, Owner: that thread's.
@@ -71,12 +97,19 @@ class Outbound {
 
     [[nodiscard]] LoopParcel& loop(LoopId loop);
     [[nodiscard]] WorkerParcel& worker(WorkerId worker);
+    // Whether a QoS 0 message of so many bytes may be added for that thread: not while it is so far
+    // behind that it has Exchange::unread_bytes_max to read; then the message counts as dropped. A
+    // message of any size is admitted when nothing else waits.
+    [[nodiscard]] bool admit(LoopId loop, uint64_t bytes);
+    [[nodiscard]] bool admit(WorkerId worker, uint64_t bytes);
     // Hands everything over.
     void flush();
     [[nodiscard]] PortId self() const { return self_; }
     [[nodiscard]] Exchange& exchange() { return exchange_; }
 
   private:
+    [[nodiscard]] bool admit(PortId port, uint64_t staged, uint64_t bytes);
+
     Exchange& exchange_;
     PortId self_;
     std::vector<std::unique_ptr<LoopParcel>> loops_;

@@ -48,6 +48,8 @@ class LaneClient {
 
     [[nodiscard]] bool full() const;
     [[nodiscard]] std::size_t unanswered() const { return pending_.size() - answered_in_pending_; }
+    // Of commands that are not known to be applied.
+    [[nodiscard]] uint64_t bytes() const { return bytes_; }
     [[nodiscard]] const Lane& lane() const { return lane_; }
 
   private:

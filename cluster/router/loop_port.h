@@ -66,7 +66,12 @@ class LoopPort {
     // A publish for a shared group. Answered by on_taken(ticket) when ticket != 0.
     [[nodiscard]] virtual bool publish_to_group(const GroupRoute& group, Ticket ticket,
                                                 const mqtt::MessageView& message) = 0;
-    // A publish for another loop of this node. Answered by on_taken(ticket) when ticket != 0.
+    // Whether these loops of this node (a bit each) may be sent a publish that is answered: not
+    // while one of them has too many of this loop unanswered. Then on_credit follows.
+    [[nodiscard]] virtual bool loops_ready(uint64_t loops) = 0;
+    // A publish for another loop of this node. Answered by on_taken(ticket) when ticket != 0, and
+    // then to be asked for by loops_ready(); else dropped, and counted, when the loop is far
+    // behind.
     virtual void publish_to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) = 0;
     // Answers tickets of a batch; `port` is the batch's sender.
     virtual void taken(PortId port, const TakenBatch::Taken& taken) = 0;

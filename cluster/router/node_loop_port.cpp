@@ -1,5 +1,7 @@
 #include "cluster/router/node_loop_port.h"
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "cluster/group/group_ids.h"
@@ -12,6 +14,7 @@ NodeLoopPort::NodeLoopPort(const Context& context, LoopSink& sink)
       outbound_(context.exchange, context.exchange.port_of(context.loop)),
       reader_(context.directory.reader(outbound_.self().value())) {
     lanes_.resize(context.layout.shards);
+    at_loops_.resize(context.exchange.loops());
 }
 
 WorkerId NodeLoopPort::worker_of(ShardId shard) const {
@@ -61,23 +64,60 @@ bool NodeLoopPort::publish_to_owner(Ticket ticket, const mqtt::MessageView& mess
 }
 
 void NodeLoopPort::publish_to_shard(ShardId shard, const mqtt::MessageView& message) {
-    PublishBatch& live = outbound_.worker(worker_of(shard)).live;
-    if (live.bytes.size() >= context_.credit.live_parcel_bytes_max) {
-        ++live_dropped_;
-        return;
-    }
-    live.add(shard.value(), 0, message);
+    const WorkerId worker = worker_of(shard);
+    if (!outbound_.admit(worker, message.payload.size())) return;
+    outbound_.worker(worker).live.add(shard.value(), 0, message);
 }
 
 bool NodeLoopPort::publish_to_group(const GroupRoute& group, Ticket ticket,
                                     const mqtt::MessageView& message) {
     if (ticket != 0 && !take_credit(message.payload.size() + message.topic.size())) return false;
+    if (ticket == 0 && !outbound_.admit(worker_of(group.shard), message.payload.size()))
+        return true;
     outbound_.worker(worker_of(group.shard)).group_batch.add(group, ticket, message);
     return true;
 }
 
 void NodeLoopPort::publish_to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) {
+    if (ticket != 0) {
+        AtLoop& there = at_loops_[loop.value()];
+        ++there.publishes;
+        there.bytes += message.payload.size() + message.topic.size();
+    } else if (!outbound_.admit(loop, message.payload.size())) {
+        return;
+    }
     outbound_.loop(loop).publishes.add(ticket, 0, message);
+}
+
+bool NodeLoopPort::loops_ready(uint64_t loops) {
+    for (; loops != 0; loops &= loops - 1) {
+        const AtLoop& there = at_loops_[static_cast<std::size_t>(std::countr_zero(loops))];
+        if (there.publishes >= context_.credit.loop_publishes_max ||
+            there.bytes >= context_.credit.loop_bytes_max) {
+            refused_ = true;
+            return false;
+        }
+    }
+    return true;
+}
+
+void NodeLoopPort::return_loop_credit(LoopId loop, std::size_t answers) {
+    AtLoop& there = at_loops_[loop.value()];
+    const auto paid = std::min<uint64_t>(answers, there.publishes);
+    if (paid == 0) return;
+    there.bytes -= paid == there.publishes ? there.bytes : there.bytes / there.publishes * paid;
+    there.publishes -= paid;
+}
+
+bool NodeLoopPort::relaxed() const {
+    const LoopCredit& most = context_.credit;
+    if (outstanding_.size() > most.publishes_max / 2 || outstanding_bytes_ > most.bytes_max / 2) {
+        return false;
+    }
+    return std::ranges::all_of(at_loops_, [&](const AtLoop& there) {
+        return there.publishes <= most.loop_publishes_max / 2 &&
+               there.bytes <= most.loop_bytes_max / 2;
+    });
 }
 
 void NodeLoopPort::taken(PortId port, const TakenBatch::Taken& taken) {
@@ -129,8 +169,11 @@ void NodeLoopPort::receive() {
         for (const SharedDelivery& delivery : parcel->shared)
             sink_.on_shared(delivery);
         if (!parcel->taken.taken.empty()) {
-            if (!context_.exchange.is_loop(parcel->from)) {
-                for (std::size_t i = 0; i < parcel->taken.taken.size(); ++i)
+            const std::size_t answers = parcel->taken.taken.size();
+            if (context_.exchange.is_loop(parcel->from)) {
+                return_loop_credit(context_.exchange.loop_at(parcel->from), answers);
+            } else {
+                for (std::size_t i = 0; i < answers; ++i)
                     return_credit();
             }
             sink_.on_taken(parcel->taken);
@@ -142,10 +185,10 @@ void NodeLoopPort::receive() {
             sink_.on_let_go(request);
         for (const uint64_t token : parcel->shown)
             sink_.on_shown(token);
+        context_.exchange.done(outbound_.self(), parcel->message_bytes());
     }
     arrived_.clear();
-    if (refused_ && outstanding_.size() <= context_.credit.publishes_max / 2 &&
-        outstanding_bytes_ <= context_.credit.bytes_max / 2) {
+    if (refused_ && relaxed()) {
         refused_ = false;
         sink_.on_credit();
     }

@@ -1,8 +1,9 @@
 // LoopPort within one process: parcels to the workers of this node.
 //
-// Credits: a loop may have so many publishes and bytes unanswered at owners; beyond that
-// `publish_to_owner` and `publish_to_group` refuse and the front-end stops taking PUBLISH from that
-// socket. `LoopSink::on_credit` follows when half of it is free again.
+// Credits: a loop may have so many publishes and bytes unanswered at owners, and so many at
+// each other loop; beyond that `publish_to_owner`, `publish_to_group` and `loops_ready` refuse and
+// the front-end stops taking PUBLISH from that socket. `LoopSink::on_credit` follows when half of
+// it is free again. QoS 0 has no answers and no credit: Outbound::admit drops it.
 #pragma once
 
 #include <memory>
@@ -17,9 +18,10 @@
 namespace quorate::cluster {
 
 struct LoopCredit {
-    uint32_t publishes_max = 16'384;           // unanswered at owners and groups
-    uint64_t bytes_max = 64ULL << 20;          // of them; one may be larger when it is alone
-    uint32_t live_parcel_bytes_max = 8 << 20;  // QoS 0 for durable sessions, per turn and worker
+    uint32_t publishes_max = 16'384;       // unanswered at owners and groups
+    uint64_t bytes_max = 64ULL << 20;      // of them; one may be larger when it is alone
+    uint32_t loop_publishes_max = 16'384;  // unanswered at one other loop
+    uint64_t loop_bytes_max = 32ULL << 20;
 };
 
 class NodeLoopPort final : public LoopPort {
@@ -42,6 +44,7 @@ class NodeLoopPort final : public LoopPort {
     void publish_to_shard(ShardId shard, const mqtt::MessageView& message) override;
     bool publish_to_group(const GroupRoute& group, Ticket ticket,
                           const mqtt::MessageView& message) override;
+    bool loops_ready(uint64_t loops) override;
     void publish_to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) override;
     void taken(PortId port, const TakenBatch::Taken& taken) override;
     void want(const Want& want) override;
@@ -58,12 +61,12 @@ class NodeLoopPort final : public LoopPort {
     Incarnation incarnation() const override { return context_.incarnation; }
     const ShardLayout& layout() const override { return context_.layout; }
 
-    // QoS 0 messages for durable sessions dropped because a parcel was full.
-    [[nodiscard]] uint64_t live_dropped() const { return live_dropped_; }
-
   private:
     [[nodiscard]] bool take_credit(std::size_t bytes);
     void return_credit();
+    void return_loop_credit(LoopId loop, std::size_t answers);
+    // At most half of every credit is in use.
+    [[nodiscard]] bool relaxed() const;
     LaneClient& lane(ShardId shard);
     void on_answer(const GroupAnswer& routed);
 
@@ -78,7 +81,12 @@ class NodeLoopPort final : public LoopPort {
     std::deque<std::size_t> outstanding_;  // bytes of publishes, in the order they were taken
     std::size_t outstanding_bytes_ = 0;
     bool refused_ = false;
-    uint64_t live_dropped_ = 0;
+    // What another loop has of this one and has not answered. Its bytes are paid back by shares.
+    struct AtLoop {
+        uint64_t publishes = 0;
+        uint64_t bytes = 0;
+    };
+    std::vector<AtLoop> at_loops_;
 };
 
 }  // namespace quorate::cluster

@@ -43,6 +43,22 @@ void GroupBatch::add(const GroupRoute& group, Ticket ticket, const mqtt::Message
     ++count;
 }
 
+uint64_t LoopParcel::message_bytes() const {
+    uint64_t sum = publishes.bytes.size() + deliveries.bytes.size();
+    for (const SharedDelivery& delivery : shared)
+        sum += delivery.message.size();
+    return sum;
+}
+
+uint64_t WorkerParcel::message_bytes() const {
+    uint64_t sum = owned.bytes.size() + live.bytes.size() + group_batch.bytes.size();
+    for (const GroupPublish& publish : groups)
+        sum += publish.message.size();
+    for (const HandOver& entry : hand_overs)
+        sum += entry.message.size();
+    return sum;
+}
+
 std::size_t CommandParcel::begin(GroupId group) {
     RecordWriter(bytes).id(group);
     ++count;

@@ -162,14 +162,26 @@ struct SharedAck {
     ConnectionRef connection{};  // of Room
 };
 
-// A durable session's connection can take what is queued from `next` on.
+// A durable session's connection can take what is queued from `next` on: `credit` numbers,
+// and no further message once it was sent `room` bytes more than the `received` it has counted (of
+// delivery_bytes(), on this connection). So a slow reader holds a bounded output, however large
+// its window and the messages are.
 struct Want {
     ShardId shard;
     SessionId session;
     Epoch epoch;
     MessageNumber next;
     uint32_t credit = 0;
+    uint64_t received = 0;
+    uint64_t room = 0;
 };
+
+// What a numbered delivery takes of Want::room.
+[[nodiscard]] inline uint64_t delivery_bytes(const DeliveryView& delivery) {
+    return delivery.pubrec_known ? 0
+                                 : delivery.message.payload.size() + delivery.message.topic.size() +
+                                       delivery.message.forward.size();
+}
 
 // Where a scan of retained messages goes on.
 struct RetainedCursor {
@@ -252,6 +264,9 @@ struct LoopParcel {
     TakenBatch taken;
     std::vector<GroupAnswer> answers;
     std::vector<uint64_t> shown;  // tokens of LoopPort::loop_route
+
+    // Bytes of messages in it: what Exchange::unread counts.
+    [[nodiscard]] uint64_t message_bytes() const;
 };
 
 // The same for a worker.
@@ -274,6 +289,8 @@ struct WorkerParcel {
     std::vector<GroupAnswer> answers;  // to commands of this worker's lanes
     // Of this worker's own groups to anyone: their routes are shown now.
     std::vector<GroupAnswer> shown_answers;
+
+    [[nodiscard]] uint64_t message_bytes() const;
 };
 
 }  // namespace quorate::cluster

@@ -72,6 +72,7 @@ void WorkerRouter::receive(const WorkerParcel& parcel) {
         on_answer(answer);
     for (const GroupAnswer& answer : parcel.shown_answers)
         route_answer(GroupAnswer(answer));
+    context_.exchange.done(outbound_.self(), parcel.message_bytes());
 }
 
 void WorkerRouter::start(GroupRunnerBase& runner) {
@@ -120,6 +121,13 @@ void WorkerRouter::submit(GroupId group, LaneClass lane_class, uint64_t token,
     CommandParcel& out = outbound_.worker(worker_of(group)).commands;
     const bool sent = lane(group, lane_class).submit(token, fence, body, out);
     ASSERT(sent, "a worker's lane has no bound of its own");
+}
+
+bool WorkerRouter::admit_unanswered(GroupId group, uint64_t bytes) {
+    const uint64_t waits = lane(group, LaneClass::Publish).bytes();
+    if (waits == 0 || waits + bytes <= context_.exchange.unread_bytes_max()) return true;
+    context_.exchange.count_drop();
+    return false;
 }
 
 void WorkerRouter::route_answer(GroupAnswer&& answer) {
@@ -200,11 +208,14 @@ void WorkerRouter::to_group(const GroupRoute& group, Ticket ticket, const Shared
 }
 
 void WorkerRouter::to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) {
+    if (ticket == 0 && !outbound_.admit(loop, message.payload.size())) return;
     outbound_.loop(loop).publishes.add(ticket, 0, message);
 }
 
 void WorkerRouter::to_live(ShardId shard, const mqtt::MessageView& message) {
-    outbound_.worker(worker_of(group_of(shard))).live.add(shard.value(), 0, message);
+    const WorkerId worker = worker_of(group_of(shard));
+    if (!outbound_.admit(worker, message.payload.size())) return;
+    outbound_.worker(worker).live.add(shard.value(), 0, message);
 }
 
 void WorkerRouter::answer(PortId asker, const TakenBatch::Taken& taken) {

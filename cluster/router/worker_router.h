@@ -70,6 +70,9 @@ class WorkerRouter final : private OwnerHost {
     // token names.
     void submit(GroupId group, LaneClass lane, uint64_t token, std::optional<SourceFence> fence,
                 const CommandBody& body);
+    // Whether a QoS 0 message may go into the publish lane of a group, as Outbound::admit: nobody
+    // waits for it, so nothing else bounds how much of that is unanswered.
+    [[nodiscard]] bool admit_unanswered(GroupId group, uint64_t bytes);
     // Where an answer of a group goes.
     void route_answer(GroupAnswer&& answer);
 

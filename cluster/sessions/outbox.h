@@ -49,8 +49,10 @@ class Outbox {
 
     Outbox(ShardId source, const Limits& limits) : source_(source), limits_(limits) {}
 
+    // A message of any size goes into an empty outbox.
     [[nodiscard]] bool full(uint64_t bytes) const {
-        return entries_ >= limits_.entries_max || bytes_ + bytes > limits_.bytes_max;
+        return entries_ >= limits_.entries_max ||
+               (bytes_ > 0 && bytes_ + bytes > limits_.bytes_max);
     }
     // Takes over the caller's reference to the body. Limits are the caller's decision: what was
     // promised before goes in even when the outbox is full.

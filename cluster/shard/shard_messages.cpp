@@ -70,7 +70,7 @@ void ShardState::Impl::match(const Incoming& incoming, EnqueueResult& result) {
 }
 
 // One copy for all matching subscriptions of a session, at their best QoS and with all their
-// Subscription Identifiers [MQTT-3.3.4-2] to -5.
+// Subscription Identifiers, an equal one as often as it matches [MQTT-3.3.4-2] to -5.
 void ShardState::Impl::match_session(const Incoming& incoming, std::size_t from, std::size_t to,
                                      EnqueueResult& result) {
     Delivery delivery;
@@ -85,9 +85,7 @@ void ShardState::Impl::match_session(const Incoming& incoming, std::size_t from,
         any = true;
         delivery.qos = std::max(delivery.qos, subscription.qos);
         delivery.retain = delivery.retain || subscription.retain_as_published;
-        const bool fresh = subscription.id != 0 &&
-                           (ids_.size() == delivery.first_id || ids_.back() != subscription.id);
-        if (fresh) ids_.push_back(subscription.id);
+        if (subscription.id != 0) ids_.push_back(subscription.id);
     }
     if (!any) {
         ++result.no_local;

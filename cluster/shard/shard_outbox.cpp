@@ -133,7 +133,7 @@ void ShardState::Impl::on(const EnqueueGroup& body) {
     if (!take_from_outbox(body.source, repeat)) return;
     const uint64_t bytes = body.message.size();
     if (group->messages.size() >= options_.group_messages_max ||
-        group->bytes + bytes > options_.group_bytes_max) {
+        (group->bytes > 0 && group->bytes + bytes > options_.group_bytes_max)) {
         ++counters_.group_full;
         answer(AnswerCode::LimitExceeded, result);
         return;

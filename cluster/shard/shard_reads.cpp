@@ -63,6 +63,7 @@ SessionView view_of(const Session& session) {
     view.epoch = session.epoch;
     view.expiry_s = session.expiry_s;
     view.has_will = session.will != nullptr;
+    view.must_let_go = session.waiting != nullptr || session.end_on_detach;
     if (session.expires_at.value() != 0) view.expires_at = session.expires_at;
     if (session.attachment) {
         view.connection = session.attachment->connection;
@@ -203,9 +204,7 @@ void ShardState::match(std::string_view topic, uint64_t publisher,
             match.qos = std::max(match.qos, subscription.qos);
             match.retain_as_published =
                 match.retain_as_published || subscription.retain_as_published;
-            const bool fresh =
-                subscription.id != 0 && (ids.empty() || ids.back() != subscription.id);
-            if (fresh) ids.push_back(subscription.id);
+            if (subscription.id != 0) ids.push_back(subscription.id);
         }
         match.away = !session->attached();
         if (!any || (match.away && !impl_->options_.queue_qos0)) continue;

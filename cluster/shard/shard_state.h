@@ -137,6 +137,7 @@ struct SessionView {
     uint64_t queued_bytes = 0;
     uint32_t subscriptions = 0;
     bool has_will = false;
+    bool must_let_go = false;  // another Attach, or an administrator, waits for its connection
 };
 
 struct SubscriptionView {

@@ -64,7 +64,7 @@
     VALUE(Qos0Queue, "qos0_queue") VALUE(Expired, "expired") VALUE(TooLarge, "too_large") \
     VALUE(Denied, "denied") VALUE(OutboxFull, "outbox_full") VALUE(Timeout, "publish_timeout") \
     VALUE(NoQuorum, "no_quorum") VALUE(Purged, "purged") VALUE(SessionEnded, "session_ended") \
-    VALUE(Refused, "refused") VALUE(Memory, "memory_pressure")
+    VALUE(Refused, "refused") VALUE(Memory, "memory_pressure") VALUE(ThreadBusy, "thread_busy")
 #define QUORATE_LABEL_DIRECTION(VALUE) VALUE(In, "in") VALUE(Out, "out")
 #define QUORATE_LABEL_SCOPE(VALUE) VALUE(Local, "local") VALUE(Remote, "remote")
 #define QUORATE_LABEL_ROUTE_KIND(VALUE) \
@@ -145,6 +145,8 @@
            "Time the front-end loops did not wait.") \
     METRIC(QueueDepth, Gauge, None, "quorate_queue_depth", StageLabel, \
            "Items that wait in the mailboxes of a stage.") \
+    METRIC(UnreadBytes, GaugeSet, Bytes, "quorate_unread_bytes", NoLabel, \
+           "Messages handed from one thread to another and not yet read there.") \
     METRIC(QueueRefused, Counter, None, "quorate_queue_refused_total", StageLabel, \
            "Items that a full mailbox refused.") \
     METRIC(LogMessages, CounterSet, None, "quorate_log_messages_total", LogLevelLabel, \

@@ -53,26 +53,41 @@ void LocalSubscriptions::match(std::string_view topic, std::vector<LocalTarget>&
 void LocalSubscriptions::merge(std::vector<LocalTarget>& targets,
                                std::vector<uint32_t>& subscription_ids) const {
     targets.reserve(found_.size());
-    for (const LocalSubscriber& found : found_) {
-        if (targets.empty() || targets.back().client != found.client) {
-            LocalTarget target;
-            target.client = found.client;
-            target.ids_begin = static_cast<uint32_t>(subscription_ids.size());
-            target.own = false;
-            targets.push_back(target);
-        }
-        LocalTarget& target = targets.back();
-        target.qos = std::max(target.qos, found.qos);
-        if (!found.no_local) {
-            target.own_qos = target.own ? std::max(target.own_qos, found.qos) : found.qos;
-            target.own = true;
-        }
-        target.retain_as_published = target.retain_as_published || found.retain_as_published;
-        if (found.subscription_id != 0) {
-            subscription_ids.push_back(found.subscription_id);
-            ++target.ids_count;
-        }
+    const std::span<const LocalSubscriber> found(found_);
+    for (std::size_t from = 0; from < found.size();) {
+        std::size_t to = from + 1;
+        while (to < found.size() && found[to].client == found[from].client)
+            ++to;
+        targets.push_back(merge_one(found.subspan(from, to - from), subscription_ids));
+        from = to;
     }
+}
+
+LocalTarget LocalSubscriptions::merge_one(std::span<const LocalSubscriber> found,
+                                          std::vector<uint32_t>& subscription_ids) {
+    LocalTarget target;
+    target.client = found.front().client;
+    target.ids_begin = static_cast<uint32_t>(subscription_ids.size());
+    const auto add_id = [&](const LocalSubscriber& subscriber) {
+        if (subscriber.subscription_id == 0 || target.ids_count == UINT16_MAX) return;
+        subscription_ids.push_back(subscriber.subscription_id);
+        ++target.ids_count;
+    };
+    for (const LocalSubscriber& subscriber : found) {
+        target.qos = std::max(target.qos, subscriber.qos);
+        target.retain_as_published = target.retain_as_published || subscriber.retain_as_published;
+        if (subscriber.no_local) continue;
+        target.own = true;
+        target.own_qos = std::max(target.own_qos, subscriber.qos);
+        target.own_retain_as_published =
+            target.own_retain_as_published || subscriber.retain_as_published;
+        add_id(subscriber);
+    }
+    target.own_ids_count = target.ids_count;
+    for (const LocalSubscriber& subscriber : found) {
+        if (subscriber.no_local) add_id(subscriber);
+    }
+    return target;
 }
 
 }  // namespace quorate::broker

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -24,15 +25,19 @@ struct LocalSubscriber {
 };
 
 // A client that gets a topic's messages, with its overlapping subscriptions merged: one copy, the
-// best QoS, all identifiers.
+// best QoS, all identifiers, Retain As Published when any of them asks for it. What the client
+// itself has published is matched by those of its subscriptions that are not No Local, so for those
+// messages QoS, identifiers and Retain As Published are others.
 struct LocalTarget {
     uint32_t client = 0;
-    uint32_t ids_begin = 0;  // into the plan's subscription_ids
-    uint16_t ids_count = 0;
+    uint32_t ids_begin = 0;      // into the plan's subscription_ids
+    uint16_t ids_count = 0;      // more than 65,535 are cut
+    uint16_t own_ids_count = 0;  // for its own messages: the first ones
     mqtt::QoS qos = mqtt::QoS::AtMostOnce;
     mqtt::QoS own_qos = mqtt::QoS::AtMostOnce;  // for its own messages
-    bool own = true;                            // false: not for its own messages (No Local)
-    bool retain_as_published = false;
+    bool own : 1 = false;                       // it gets its own messages at all
+    bool retain_as_published : 1 = false;
+    bool own_retain_as_published : 1 = false;  // for its own messages
 };
 
 class LocalSubscriptions {
@@ -49,7 +54,8 @@ class LocalSubscriptions {
     Added add(std::string_view filter, const LocalSubscriber& subscriber);
     Removed remove(std::string_view filter, uint32_t client);
 
-    // Fills `targets`, in order of client, and the identifiers they refer to.
+    // Fills `targets`, one for each client, in no particular order, and the identifiers they refer
+    // to.
     void match(std::string_view topic, std::vector<LocalTarget>& targets,
                std::vector<uint32_t>& subscription_ids);
 
@@ -59,6 +65,9 @@ class LocalSubscriptions {
 
   private:
     void merge(std::vector<LocalTarget>& targets, std::vector<uint32_t>& subscription_ids) const;
+    // The subscriptions of one client that match.
+    static LocalTarget merge_one(std::span<const LocalSubscriber> found,
+                                 std::vector<uint32_t>& subscription_ids);
 
     mqtt::FilterTree<std::vector<LocalSubscriber>> tree_;
     uint64_t version_ = 1;

@@ -14,6 +14,8 @@ namespace {
 
 // From so many receivers on a message is encoded once for all of them.
 constexpr std::size_t kShareFrom = 2;
+// A buffer that one large message has grown beyond this is given back.
+constexpr std::size_t kKeepBytes = 64 << 10;
 
 }  // namespace
 
@@ -47,6 +49,9 @@ PublishVerdict PublishDesk::route(Client& from, const InboundPublish& publish,
     const bool answered = message.qos != mqtt::QoS::AtMostOnce;
     const bool to_owner = answered && plan.commits;
     const bool to_others = plan.remote.loops != 0 || plan.remote.replicated();
+    if (answered && plan.remote.loops != 0 && !port_.loops_ready(plan.remote.loops)) {
+        return {PublishVerdict::Kind::Busy, {}};
+    }
     cluster::Ticket ticket = 0;
     if (answered && to_others) ticket = open(&from, publish);
     uint32_t awaited = 0;
@@ -128,6 +133,7 @@ uint32_t PublishDesk::offer_local(const RoutePlan& plan, const mqtt::MessageView
             mqtt::encode_message(flat_, message);
             shared = SharedBytes(as_bytes(flat_));
             offer.shared = &shared;
+            if (flat_.capacity() > kKeepBytes) std::string().swap(flat_);
         }
     }
     uint32_t receivers = 0;
@@ -137,9 +143,10 @@ uint32_t PublishDesk::offer_local(const RoutePlan& plan, const mqtt::MessageView
         const bool own = message.publisher == client->publisher();
         if (own && !target.own) continue;
         offer.qos = std::min(message.qos, own ? target.own_qos : target.qos);
-        offer.retain = message.retain && target.retain_as_published;
+        offer.retain =
+            message.retain && (own ? target.own_retain_as_published : target.retain_as_published);
         offer.subscription_ids = {plan.subscription_ids.data() + target.ids_begin,
-                                  target.ids_count};
+                                  own ? target.own_ids_count : target.ids_count};
         client->channel().offer(now, offer);
         ++receivers;
     }

@@ -39,11 +39,16 @@ class RouteCache {
     // Only the local half is.
     [[nodiscard]] const RoutePlan& local_plan(std::string_view topic);
 
+    // Of the topics it remembers.
+    [[nodiscard]] uint64_t topic_bytes() const { return topic_bytes_; }
+
   private:
     static constexpr uint32_t kPlaces = 1U << 13;
     static constexpr uint64_t kTargetsMax = 1U << 21;
+    static constexpr uint64_t kTopicBytesMax = 4U << 20;  // then everything is forgotten
 
     RoutePlan& place(std::string_view topic);
+    void forget_topics();
     void refresh_local(RoutePlan& plan);
     void refresh_remote(RoutePlan& plan, uint64_t version);
 
@@ -51,6 +56,7 @@ class RouteCache {
     cluster::LoopPort& port_;
     std::vector<std::unique_ptr<RoutePlan>> places_;
     uint64_t targets_ = 0;
+    uint64_t topic_bytes_ = 0;
 };
 
 }  // namespace quorate::broker

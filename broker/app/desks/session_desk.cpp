@@ -1,5 +1,6 @@
 #include "broker/app/desks/session_desk.h"
 
+#include <iterator>
 #include <utility>
 
 #include "broker/app/client.h"
@@ -152,20 +153,29 @@ void SessionDesk::detach(Client& client, DetachHow how, std::optional<uint32_t> 
     body.how = detach_how(how);
     body.new_expiry_s = new_expiry_seconds;
     body.highest_written = highest_written;
-    send_detached(client.shard_, begin(client, Detaching{}), body);
+    send_or_defer(client.shard_, begin(client, Detaching{}), body);
 }
 
-void SessionDesk::send_detached(ShardId shard, uint64_t token, const cluster::Detached& body) {
-    if (!deferred_.empty() || !port_.command(shard, token, body)) {
-        deferred_.push_back({shard, token, body});
-    }
+template <typename Body>
+void SessionDesk::send_or_defer(ShardId shard, uint64_t token, const Body& body) {
+    if (!deferred_.contains(shard) && port_.command(shard, token, body)) return;
+    deferred_[shard].push_back({token, body});
 }
 
+// One lane that stays full holds up nothing of other shards.
 void SessionDesk::on_credit() {
-    std::vector<Deferred> waiting;
-    waiting.swap(deferred_);
-    for (const Deferred& entry : waiting)
-        send_detached(entry.shard, entry.token, entry.detached);
+    for (auto at = deferred_.begin(); at != deferred_.end();) {
+        std::deque<Deferred>& waiting = at->second;
+        while (!waiting.empty()) {
+            const Deferred& next = waiting.front();
+            const bool sent = std::visit(
+                [&](const auto& body) { return port_.command(at->first, next.token, body); },
+                next.body);
+            if (!sent) break;
+            waiting.pop_front();
+        }
+        at = waiting.empty() ? deferred_.erase(at) : std::next(at);
+    }
 }
 
 PublishVerdict SessionDesk::publish_qos2(Client& client, const InboundPublish& publish) {
@@ -186,14 +196,8 @@ PublishVerdict SessionDesk::publish_qos2(Client& client, const InboundPublish& p
 }
 
 void SessionDesk::release(Client& client, PacketId packet_id) {
-    const uint64_t token = begin(client, Releasing{packet_id});
-    if (port_.command(client.shard_, token,
-                      cluster::Release{client.session_, client.epoch_, packet_id})) {
-        return;
-    }
-    // The client repeats PUBREL when it reconnects; a lane this full means the shard stands still.
-    operations_.erase(token);
-    client.channel().disconnect(mqtt::ReasonCode::ServerBusy, "the session's shard is overloaded");
+    send_or_defer(client.shard_, begin(client, Releasing{packet_id}),
+                  cluster::Release{client.session_, client.epoch_, packet_id});
 }
 
 void SessionDesk::acknowledge(Client& client, MessageNumber number, AckKind kind) {
@@ -248,13 +252,23 @@ void SessionDesk::end_turn() {
             send_acks(*client);
             if (client->acks_staged_) stage(*client);
         }
-        if (client->want_staged_) {
-            client->want_staged_ = false;
-            const Channel& channel = client->channel();
-            port_.want({client->shard_, client->session_, client->epoch_, channel.next_number(),
-                        channel.credit()});
-        }
+        if (client->want_staged_) send_want(*client);
     }
+}
+
+// Half the room is left at the least when more is asked for, so that deliveries do not pause; with
+// less of it the connection says when its output is written.
+void SessionDesk::send_want(Client& client) {
+    client.want_staged_ = false;
+    const Channel& channel = client.channel();
+    const uint64_t most = front_end_.channel_context().limits.max_output_bytes;
+    const uint64_t waits = client.output_bytes();
+    const uint64_t room = most > waits ? most - waits : 0;
+    if (room <= most / 2) client.await_drain();
+    Client::Extras& extras = client.extras();
+    extras.granted = extras.received + room;
+    port_.want({client.shard_, client.session_, client.epoch_, channel.next_number(),
+                channel.credit(), extras.received, room});
 }
 
 bool SessionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
@@ -274,7 +288,7 @@ bool SessionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
             cluster::Detached body;
             body.session = result->session;
             body.epoch = result->epoch;
-            send_detached(operation.shard, next_token_, body);
+            send_or_defer(operation.shard, next_token_, body);
             next_token_ += 2;
         }
         return true;
@@ -325,7 +339,11 @@ void SessionDesk::on_deliveries(const cluster::DeliveryBatch& batch) {
         // Out of the window: the shard sent by an older Want; the next one asks for it again.
         // Settled unsent: its number is free without a packet from the client.
         const DeliverResult result = client->channel().deliver(delivery);
-        if (result == DeliverResult::OutOfWindow || result == DeliverResult::Settled) {
+        Client::Extras& extras = client->extras();
+        extras.received += cluster::delivery_bytes(view);
+        const uint64_t reserve = front_end_.channel_context().limits.max_output_bytes / 2;
+        if (result == DeliverResult::OutOfWindow || result == DeliverResult::Settled ||
+            extras.received + reserve >= extras.granted) {
             window_open(*client);
         }
     });
@@ -349,7 +367,7 @@ void SessionDesk::on_let_go(const cluster::LetGoRequest& request) {
     body.epoch = let_go.epoch;
     body.how = cluster::DetachHow::TakenOver;
     // No connection of that name: that it ended is all that is left to say.
-    send_detached(request.shard, next_token_, body);
+    send_or_defer(request.shard, next_token_, body);
     next_token_ += 2;
 }
 

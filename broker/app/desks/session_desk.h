@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <optional>
 #include <unordered_map>
 #include <variant>
@@ -67,17 +69,20 @@ class SessionDesk {
         LoopTime since{0};
         std::variant<Attaching, Detaching, Putting, Releasing, Acking> kind;
     };
-    // Commands that no lane had room for and that nothing may hold back: they wait here, in order.
+    // A command that its lane had no room for and that cannot be refused: a good-bye, or a PUBREL,
+    // of which a client may have Receive Maximum unanswered.
     struct Deferred {
-        ShardId shard;
         uint64_t token = 0;
-        cluster::Detached detached;
+        std::variant<cluster::Detached, cluster::Release> body;
     };
 
     [[nodiscard]] uint64_t begin(Client& client, decltype(Operation::kind) kind);
     void attached(Client& client, const cluster::Answer& answer);
-    void send_detached(ShardId shard, uint64_t token, const cluster::Detached& body);
+    // Sends now, or behind what waits for the shard's lane already.
+    template <typename Body>
+    void send_or_defer(ShardId shard, uint64_t token, const Body& body);
     void send_acks(Client& client);
+    void send_want(Client& client);
     void stage(Client& client);
     [[nodiscard]] Client* of(const Operation& operation);
 
@@ -86,7 +91,7 @@ class SessionDesk {
     uint64_t next_token_ = 1;  // odd: this desk's
     std::size_t puts_ = 0;
     std::unordered_map<uint64_t, Operation> operations_;
-    std::vector<Deferred> deferred_;
+    std::map<ShardId, std::deque<Deferred>> deferred_;  // in order for each shard
     struct Staged {
         uint32_t client = 0;
         uint32_t generation = 0;

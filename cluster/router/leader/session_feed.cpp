@@ -9,8 +9,10 @@ void SessionFeed::want(const Want& want) {
     if (want.epoch < feed.epoch) return;
     // The loop counts from what it has received; what is on its way to it is not asked for again.
     if (want.epoch > feed.epoch) {
-        feed = {want.epoch, want.next, want.credit, feed.touched, feed.at_window};
+        feed = {want.epoch,   want.next,     want.credit, want.received, want.received + want.room,
+                feed.touched, feed.at_window};
     } else {
+        feed.allowed = want.received + want.room;
         const uint64_t end = want.next.value() + want.credit;
         feed.next = std::max(feed.next, want.next);
         feed.credit = end > feed.next.value() ? static_cast<uint32_t>(end - feed.next.value()) : 0;
@@ -65,7 +67,7 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
     bool more = false;
     const Status status = state.read_queue(
         id, feed.next, kPageEntries, kPageBytes, leader_now, [&](const QueueEntryView& entry) {
-            if (entry.number.value() >= end) return false;
+            if (entry.number.value() >= end || feed.sent >= feed.allowed) return false;
             if (entry.expired) {
                 expired.push_back({id, feed.epoch, entry.number});
             } else {
@@ -81,6 +83,7 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
                 delivery.message = entry.message;
                 delivery.message.message_expiry_s = entry.remaining_expiry_s;
                 delivery.subscription_ids = entry.subscription_ids;
+                feed.sent += delivery_bytes(delivery);
                 batch.add(delivery);
             }
             const uint64_t passed = entry.number.value() + 1 - feed.next.value();
@@ -102,7 +105,8 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
         at_window_.push_back(id);
     }
     // A full page, by count or by bytes, may have more behind it.
-    if ((more || read > 0) && feed.next < session->next && feed.next.value() < end) touch(id);
+    const bool open = feed.next.value() < end && feed.sent < feed.allowed;
+    if ((more || read > 0) && feed.next < session->next && open) touch(id);
 }
 
 }  // namespace quorate::cluster

@@ -1,8 +1,9 @@
 // The leader's end of delivery: sends queued messages of durable sessions to their connections.
 //
-// The connection's node pulls: Want{next number, credit}. The feed sends [next, next + credit), but
-// never at or beyond `first unacknowledged + Receive Maximum` as committed, so that the state
-// machine knows without further commands what may have been sent. It goes on sending as
+// The connection's node pulls: Want{next number, credit, room}. The feed sends [next, next +
+// credit), but never at or beyond `first unacknowledged + Receive Maximum` as committed, so that
+// the state machine knows without further commands what may have been sent, and not more
+// bytes than the connection's output has room for, but for the last message. It goes on sending as
 // entries arrive, within the credit.
 //
 // Volatile: a new leader starts with none and the loops ask again.
@@ -52,6 +53,8 @@ class SessionFeed {
         Epoch epoch;
         MessageNumber next;
         uint32_t credit = 0;
+        uint64_t sent = 0;     // bytes, as the connection counts them
+        uint64_t allowed = 0;  // `sent` may pass it by one message
         bool touched = false;
         bool at_window = false;
     };

@@ -33,6 +33,7 @@ ShardRunner::ShardRunner(ShardId shard, const ShardOptions& options,
       options_(options),
       routes_(shard, router),
       feed_(shard, router, log),
+      let_gos_(shard, router),
       shared_(
           shard, router, shared, [this](const CommandBody& body) { propose_own(body); },
           [this](const OutboxTarget& target, OutboxNumber number) {
@@ -103,7 +104,7 @@ void ShardRunner::applied(LogIndex) {
     if (leading()) {
         send_answers();
         for (const LetGo& request : actions_.let_go)
-            let_go(request);
+            let_gos_.ask(request);
         for (const SessionId session : actions_.new_messages)
             feed_.touch(session);
         for (const LiveCopy& copy : actions_.live)
@@ -140,6 +141,7 @@ void ShardRunner::send_live(const LiveCopy& copy) {
         return;
     }
     if (copy.connection.incarnation != router_.incarnation()) return;
+    if (!router_.outbound().admit(copy.connection.loop, flat.size())) return;
     DeliveryView delivery;
     delivery.connection = copy.connection;
     delivery.session = copy.session;
@@ -246,7 +248,7 @@ void ShardRunner::begin_leading() {
     std::vector<LetGo> requests;
     state_->let_gos(requests);
     for (const LetGo& request : requests)
-        let_go(request);
+        let_gos_.ask(request);
     owe_node_downs();
     for (const std::string& group : state_->groups())
         shared_.touch(group);
@@ -257,6 +259,7 @@ void ShardRunner::end_leading() {
     routes_.stop();
     feed_.clear();
     kept_qos0_.clear();
+    let_gos_.clear();
     shared_.clear();
     handed_over_.clear();
     done_.clear();
@@ -326,6 +329,7 @@ void ShardRunner::publish_live(const mqtt::MessageView& message) {
             return;
         }
         if (match.connection.incarnation != router_.incarnation()) return;
+        if (!router_.outbound().admit(match.connection.loop, message.payload.size())) return;
         DeliveryView delivery;
         delivery.connection = match.connection;
         delivery.session = match.session;
@@ -462,9 +466,16 @@ void ShardRunner::take_entry(const OutboxTarget& target, const OutboxEntryView& 
     }
 }
 
-void ShardRunner::let_go(const LetGo& request) {
-    if (request.connection.incarnation != router_.incarnation()) return;
-    router_.outbound().loop(request.connection.loop).let_go.push_back({shard_, request});
+void ShardRunner::repeat_let_gos() {
+    repeat_scheduled_ = false;
+    if (leading()) let_gos_.repeat(*state_);
+    schedule_repeat();
+}
+
+void ShardRunner::schedule_repeat() {
+    if (let_gos_.empty() || repeat_scheduled_ || worker_ == nullptr) return;
+    repeat_scheduled_ =
+        worker_->call_later(LetGoDriver::kRepeat, [this] { repeat_let_gos(); }).ok();
 }
 
 void ShardRunner::owe_node_downs() {
@@ -475,6 +486,7 @@ void ShardRunner::owe_node_downs() {
 }
 
 void ShardRunner::schedule() {
+    schedule_repeat();
     const auto deadline = state_->next_deadline();
     if (deadline == timer_at_ || worker_ == nullptr) return;
     if (timer_at_) worker_->cancel(timer_);
@@ -495,10 +507,7 @@ void ShardRunner::schedule() {
 void ShardRunner::on_timer() {
     timer_at_.reset();
     if (!leading()) return;
-    std::vector<LetGo> requests;
-    state_->let_gos(requests);
-    for (const LetGo& request : requests)
-        let_go(request);
+    let_gos_.repeat(*state_);
     propose_own(Tick{});
 }
 

@@ -19,6 +19,7 @@
 
 #include "cluster/router/leader/group_runner_base.h"
 #include "cluster/router/leader/kept_qos0.h"
+#include "cluster/router/leader/let_go_driver.h"
 #include "cluster/router/leader/route_driver.h"
 #include "cluster/router/leader/session_feed.h"
 #include "cluster/router/leader/shared_leader.h"
@@ -81,7 +82,8 @@ class ShardRunner final : public GroupRunnerBase {
     void send_answers();
     void drive_outbox();
     void take_entry(const OutboxTarget& target, const OutboxEntryView& entry);
-    void let_go(const LetGo& let_go);
+    void repeat_let_gos();
+    void schedule_repeat();
     void settle_expired();
     void schedule();
     void owe_node_downs();
@@ -94,6 +96,7 @@ class ShardRunner final : public GroupRunnerBase {
 
     RouteDriver routes_;
     SessionFeed feed_;
+    LetGoDriver let_gos_;
     SharedLeader shared_;
     KeptQos0 kept_qos0_;
     std::vector<std::string> changed_filters_;
@@ -108,6 +111,7 @@ class ShardRunner final : public GroupRunnerBase {
     uint64_t session_count_ = 0;   // the same
     bool outbox_dirty_ = false;
     bool routes_dirty_ = false;
+    bool repeat_scheduled_ = false;  // of let_gos_
     std::optional<ClusterTime> timer_at_;
     TimerId timer_;
 };

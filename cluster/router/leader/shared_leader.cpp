@@ -197,11 +197,13 @@ void SharedLeader::forward(Group& group, const GroupPublish& publish,
     // Those that wait go first.
     const bool sent = group.waiting.empty() && dispatch(group, publish.message, message);
     if (!sent && answered) {
-        if (group.waiting.size() >= options_.waiting_max) {
+        if (group.waiting.size() >= options_.waiting_max ||
+            group.waiting_bytes >= options_.waiting_bytes_max) {
             answer(publish, 0, mqtt::ReasonCode::QuotaExceeded);
             return;
         }
         group.waiting.push_back(publish.message);
+        group.waiting_bytes += publish.message.size();
     }
     answer(publish, 1, mqtt::ReasonCode::Success);
 }
@@ -223,6 +225,7 @@ bool SharedLeader::dispatch(Group& group, const SharedBytes& flat,
     delivery.message = flat;
     if (delivery.qos == mqtt::QoS::AtMostOnce) {
         group.dispatcher.unpick(member->member);
+        if (!router_.outbound().admit(delivery.connection.loop, flat.size())) return true;
     } else {
         delivery.ticket = take_off({&group, 0, member->member, flat, std::nullopt, {}});
     }
@@ -232,6 +235,7 @@ bool SharedLeader::dispatch(Group& group, const SharedBytes& flat,
 
 void SharedLeader::send_live(const Group& group, const GroupMember& member,
                              const SharedBytes& flat) {
+    if (!router_.admit_unanswered(group_of(member.member.shard), flat.size())) return;
     const std::string filter = "$share/" + group.name;
     Enqueue body;
     body.message = flat.text();
@@ -296,6 +300,7 @@ void SharedLeader::ack(const SharedAck& ack) {
         done_(*flight.target, flight.number);
     } else if (again) {
         flight.group->waiting.push_front(flight.message);
+        flight.group->waiting_bytes += flight.message.size();
     }
     look_at(*flight.group);
 }
@@ -303,6 +308,7 @@ void SharedLeader::ack(const SharedAck& ack) {
 void SharedLeader::drain(Group& group) {
     while (!group.waiting.empty() &&
            dispatch(group, group.waiting.front(), view_of(group.waiting.front()))) {
+        group.waiting_bytes -= group.waiting.front().size();
         group.waiting.pop_front();
     }
 }

@@ -31,7 +31,8 @@ namespace quorate::cluster {
 struct SharedLeaderOptions {
     SharedStrategy strategy = SharedStrategy::RoundRobin;
     uint32_t waiting_max = 100'000;  // messages of a group that no member has room for
-    uint32_t member_window = 32;     // messages a connection may have from a group
+    uint64_t waiting_bytes_max = 64ULL << 20;
+    uint32_t member_window = 32;  // messages a connection may have from a group
 };
 
 class SharedLeader {
@@ -70,7 +71,8 @@ class SharedLeader {
         bool touched = false;  // has a place in touched_
         bool any_durable = false;
         std::deque<SharedBytes> waiting;  // memory only
-        MessageNumber picked;             // of the replicated queue, up to here
+        uint64_t waiting_bytes = 0;
+        MessageNumber picked;  // of the replicated queue, up to here
     };
     struct Flight {
         Group* group = nullptr;  // null: a free place

@@ -29,6 +29,10 @@ struct Match {
         const auto from = ids.begin() + static_cast<std::ptrdiff_t>(target.ids_begin);
         return {from, from + target.ids_count};
     }
+    [[nodiscard]] std::multiset<uint32_t> own_ids_of(const LocalTarget& target) const {
+        const auto from = ids.begin() + static_cast<std::ptrdiff_t>(target.ids_begin);
+        return {from, from + target.own_ids_count};
+    }
 };
 
 Match match(LocalSubscriptions& subscriptions, std::string_view topic) {
@@ -101,6 +105,30 @@ TEST_CASE("No Local hides a client's own messages from that subscription only", 
     CHECK(found.targets[0].qos == mqtt::QoS::ExactlyOnce);
 }
 
+TEST_CASE("A client's own message carries nothing of its No Local subscriptions",
+          "[MQTT-3.8.3-3][MQTT-3.3.4-4][MQTT-3.3.1-13]") {
+    LocalSubscriptions subscriptions;
+    LocalSubscriber hidden = subscriber(1, mqtt::QoS::ExactlyOnce, 7, true);
+    hidden.retain_as_published = true;
+    subscriptions.add("a", hidden);
+    subscriptions.add("+", subscriber(1, mqtt::QoS::AtLeastOnce, 8));
+    const Match found = match(subscriptions, "a");
+    REQUIRE(found.targets.size() == 1);
+    CHECK(found.own_ids_of(found.targets[0]) == std::multiset<uint32_t>{8});
+    CHECK_FALSE(found.targets[0].own_retain_as_published);
+    CHECK(found.ids_of(found.targets[0]) == std::multiset<uint32_t>{7, 8});
+    CHECK(found.targets[0].retain_as_published);
+}
+
+TEST_CASE("An identifier used for two subscriptions that match comes twice", "[MQTT-3.3.4-4]") {
+    LocalSubscriptions subscriptions;
+    subscriptions.add("a", subscriber(1, mqtt::QoS::AtMostOnce, 7));
+    subscriptions.add("+", subscriber(1, mqtt::QoS::AtMostOnce, 7));
+    const Match found = match(subscriptions, "a");
+    REQUIRE(found.targets.size() == 1);
+    CHECK(found.ids_of(found.targets[0]) == std::multiset<uint32_t>{7, 7});
+}
+
 TEST_CASE("Every change has a version of its own, and a removal of nothing is none") {
     LocalSubscriptions subscriptions;
     const uint64_t first = subscriptions.version();
@@ -119,7 +147,9 @@ struct Expected {
     mqtt::QoS own_qos = mqtt::QoS::AtMostOnce;
     bool own = false;
     bool retain_as_published = false;
+    bool own_retain_as_published = false;
     std::multiset<uint32_t> ids;
+    std::multiset<uint32_t> own_ids;
 };
 
 using Model = std::map<std::pair<std::string, uint32_t>, LocalSubscriber>;
@@ -133,6 +163,9 @@ std::map<uint32_t, Expected> expected(const Model& model, const std::string& top
         if (!each.no_local) {
             client.own = true;
             client.own_qos = std::max(client.own_qos, each.qos);
+            client.own_retain_as_published =
+                client.own_retain_as_published || each.retain_as_published;
+            if (each.subscription_id != 0) client.own_ids.insert(each.subscription_id);
         }
         client.retain_as_published = client.retain_as_published || each.retain_as_published;
         if (each.subscription_id != 0) client.ids.insert(each.subscription_id);
@@ -153,7 +186,9 @@ void check(LocalSubscriptions& subscriptions, const Model& model, const std::str
         REQUIRE(target.own == at->second.own);
         if (target.own) REQUIRE(target.own_qos == at->second.own_qos);
         REQUIRE(target.retain_as_published == at->second.retain_as_published);
+        REQUIRE(target.own_retain_as_published == at->second.own_retain_as_published);
         REQUIRE(found.ids_of(target) == at->second.ids);
+        REQUIRE(found.own_ids_of(target) == at->second.own_ids);
     }
 }
 

@@ -1,69 +1,14 @@
 #include "broker/app/desks/route_cache.h"
 
+#include "tests/unit/app/fake_port.h"
 #include "tests/unit/catch.h"
 
 namespace quorate::broker {
 namespace {
 
-// Answers matches from a table of its own and counts them; the rest is not asked for.
-class FakePort final : public cluster::LoopPort {
-  public:
-    cluster::DirectoryTable table;
-    uint64_t version = 2;
-    int matches = 0;
-
-    bool match(std::string_view topic, cluster::Destinations& out) override {
-        ++matches;
-        return table.match(topic, out);
-    }
-    uint64_t table_version() override { return version; }
-    LoopId loop() const override { return LoopId(1); }
-
-    void route(std::string filter, std::vector<cluster::ShardRoute> shards) {
-        cluster::DirectoryOp op;
-        op.kind = cluster::DirectoryOp::Kind::SetRoutes;
-        op.filter = std::move(filter);
-        op.shards = std::move(shards);
-        table.apply(op);
-        ++version;
-    }
-    void loop_subscribes(std::string filter, uint16_t loop) {
-        cluster::DirectoryOp op;
-        op.filter = std::move(filter);
-        op.loop = LoopId(loop);
-        table.apply(op);
-        ++version;
-    }
-
-    bool command(ShardId, uint64_t, const cluster::CommandBody&) override { return false; }
-    bool publish_to_owner(cluster::Ticket, const mqtt::MessageView&, bool) override {
-        return false;
-    }
-    void publish_to_shard(ShardId, const mqtt::MessageView&) override {}
-    bool publish_to_group(const cluster::GroupRoute&, cluster::Ticket,
-                          const mqtt::MessageView&) override {
-        return false;
-    }
-    void publish_to_loop(LoopId, cluster::Ticket, const mqtt::MessageView&) override {}
-    void taken(cluster::PortId, const cluster::TakenBatch::Taken&) override {}
-    void want(const cluster::Want&) override {}
-    void shared_ack(const cluster::SharedAck&) override {}
-    void retained(const cluster::RetainedQuery&) override {}
-    void loop_route(std::string_view, bool, uint64_t) override {}
-    void receive() override {}
-    void flush() override {}
-    uint16_t workers() const override { return 1; }
-    WorkerId worker_of(ShardId) const override { return WorkerId(0); }
-    Incarnation incarnation() const override { return Incarnation(1); }
-    const cluster::ShardLayout& layout() const override { return layout_; }
-
-  private:
-    cluster::ShardLayout layout_;
-};
-
 struct Setup {
     LocalSubscriptions local;
-    FakePort port;
+    test::FakePort port{nullptr, LoopId(1)};
     RouteCache cache{local, port};
 
     void subscribe(std::string_view filter, uint32_t client) {
@@ -72,6 +17,18 @@ struct Setup {
         local.add(filter, subscriber);
     }
 };
+
+TEST_CASE("Long topics that are not repeated hold a bounded amount of memory") {
+    Setup setup;
+    setup.subscribe("#", 1);
+    const std::string level(4000, 'l');
+    for (int i = 0; i < 5000; ++i)
+        REQUIRE(setup.cache.plan(std::to_string(i) + level).local.size() == 1);
+    CHECK(setup.cache.topic_bytes() <= 4U << 20);
+    const RoutePlan& plan = setup.cache.plan("short");
+    CHECK(plan.topic == "short");
+    CHECK(plan.local.size() == 1);
+}
 
 TEST_CASE("A topic that was asked for is matched again only when a table changed") {
     Setup setup;

@@ -33,6 +33,7 @@ class Recorder : public ChannelHost {
     std::byte* prepare(std::size_t size) override;
     void commit(std::size_t size) override;
     [[nodiscard]] std::size_t output_bytes() const override { return stuck_output; }
+    void await_drain() override { note("await_drain"); }
     void close(const CloseCause& cause) override;
     [[nodiscard]] std::string make_client_id() override { return "assigned-1"; }
     [[nodiscard]] AuthOutcome authenticate(const AuthenticateRequest& request) override;

@@ -16,6 +16,10 @@ std::unique_ptr<Logger> quiet_logger() {
 
 using Numbers = std::vector<uint64_t>;
 
+constexpr uint64_t kPlenty = 1U << 20;
+// Of each message here: topic and payload are one byte each.
+constexpr uint64_t kMessageBytes = 2;
+
 struct Setup {
     explicit Setup(uint16_t receive_maximum, const ShardOptions& options = {}) : node(options) {
         session = node.attach("c", 1, receive_maximum);
@@ -33,8 +37,9 @@ struct Setup {
         node.shard.apply(node.shard.header(), ack, false);
         feed.windows_moved();
     }
-    void want(uint64_t next, uint32_t credit) {
-        feed.want({ShardId(0), session.session, session.epoch, MessageNumber(next), credit});
+    void want(uint64_t next, uint32_t credit, uint64_t received = 0, uint64_t room = kPlenty) {
+        feed.want({ShardId(0), session.session, session.epoch, MessageNumber(next), credit,
+                   received, room});
     }
     // The numbers that a turn sends.
     Numbers send() {
@@ -101,6 +106,31 @@ TEST_CASE("Nothing is sent beyond the Receive Maximum after the first unacknowle
     CHECK(setup.send() == Numbers{7});
 }
 
+TEST_CASE("A connection whose output is full gets nothing until it has room", "[R-6][R-9]") {
+    Setup setup(10);
+    setup.enqueue(6);
+    setup.want(1, 10, 0, 0);
+    CHECK(setup.send().empty());
+    setup.want(1, 10, 0, 2 * kMessageBytes);
+    CHECK(setup.send() == Numbers{1, 2});
+    CHECK(setup.send().empty());
+    // What is on its way to the connection when it asks counts as sent.
+    setup.want(2, 10, kMessageBytes, 2 * kMessageBytes);
+    CHECK(setup.send() == Numbers{3});
+    // One message may be larger than the room.
+    setup.want(4, 10, 3 * kMessageBytes, 1);
+    CHECK(setup.send() == Numbers{4});
+    CHECK(setup.send().empty());
+}
+
+TEST_CASE("A feed that begins in the middle of a connection counts from what that has received",
+          "[R-6]") {
+    Setup setup(10);
+    setup.enqueue(3);
+    setup.want(1, 10, 1000, 2 * kMessageBytes);
+    CHECK(setup.send() == Numbers{1, 2});
+}
+
 TEST_CASE("A long queue is sent in pages, all of it and in order", "[R-6]") {
     Setup setup(1000);
     setup.enqueue(700);
@@ -141,11 +171,11 @@ TEST_CASE("An earlier connection gets nothing", "[R-6][R-7]") {
     CHECK(setup.send().empty());
     setup.session = setup.node.attach("c", 1);
     REQUIRE(setup.session.session == old.session);
-    setup.feed.want({ShardId(0), old.session, old.epoch, MessageNumber(1), 10});
+    setup.feed.want({ShardId(0), old.session, old.epoch, MessageNumber(1), 10, 0, kPlenty});
     CHECK(setup.send().empty());
     setup.want(1, 10);
     CHECK(setup.send() == Numbers{1});
-    setup.feed.want({ShardId(0), old.session, old.epoch, MessageNumber(1), 10});
+    setup.feed.want({ShardId(0), old.session, old.epoch, MessageNumber(1), 10, 0, kPlenty});
     CHECK(setup.send().empty());
 }
 

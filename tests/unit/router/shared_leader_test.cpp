@@ -124,6 +124,26 @@ TEST_CASE("A member has no more than its window, the rest waits in order", "[R-9
     CHECK(setup.sent() == Texts{"1:d"});
 }
 
+TEST_CASE("What waits for room is bounded in bytes too", "[R-9]") {
+    SharedLeaderOptions options;
+    options.member_window = 1;
+    options.waiting_bytes_max = 2000;
+    Setup setup(options);
+    setup.connection(1);
+    for (int i = 0; i < 5; ++i)
+        setup.publish(1, std::string(1000, 'x'));
+    CHECK(setup.sent().size() == 1);
+    REQUIRE(setup.taken.size() == 5);
+    CHECK(setup.taken[2].code == mqtt::ReasonCode::Success);
+    CHECK(setup.taken[3].code == mqtt::ReasonCode::QuotaExceeded);
+    setup.settle(setup.tickets[0]);
+    CHECK(setup.sent().size() == 1);
+    setup.publish(1, std::string(1000, 'x'));
+    CHECK(setup.sent().empty());
+    REQUIRE(setup.taken.size() == 1);
+    CHECK(setup.taken.back().code == mqtt::ReasonCode::Success);
+}
+
 TEST_CASE("What waits goes before what comes later", "[MQTT-4.6.0-6]") {
     SharedLeaderOptions options;
     options.member_window = 1;
