@@ -249,6 +249,32 @@ class Takeover(Concurrent):
 
 
 @quorate_only
+class SlowedTakeover(BrokerCase):
+    options = {"limits.takeover_rate": "10/min", "node.loops": 1}
+
+    def test_a_takeover_above_the_rate_is_late_and_succeeds(self):
+        """R-7: the holder is asked again and again, so the newcomer gets the session in the end."""
+        client_id, topic = self.new_id(), self.topic()
+        holder = self.durable(client_id=client_id)
+        holder.subscribe(topic, qos=1)
+        waited = []
+        for _ in range(12):
+            started = time.monotonic()
+            newcomer = self.raw()
+            newcomer.deadline = 15
+            self.assertEqual(newcomer.connect(client_id, clean=False,
+                                              props={"session_expiry": 60}).code, 0)
+            waited.append(time.monotonic() - started)
+            self.assert_closed(holder, 0x8E)
+            holder = newcomer
+        self.assertLess(max(waited[:10]), 3, "the first ten are at once")
+        self.assertGreater(max(waited[10:]), 3, "then one in six seconds")
+        self.assertGreater(self.broker.metric("quorate_throttled_total", limit="takeover_rate"), 0)
+        self.client().publish(topic, b"for the last one", qos=1)
+        self.assertEqual(holder.message().payload, b"for the last one")
+
+
+@quorate_only
 class Wills(Concurrent):
     def test_a_crowd_of_lost_connections_publishes_each_will_once(self):
         """G6, with connections lost at the same moment and some taken over or resumed."""

@@ -144,7 +144,7 @@ class Sessions(AttackCase):
         codes, prefix = [], self.new_id()
         for n in range(60):
             client = self.throw(wire.connect(f"{prefix}-{n}", clean=False,
-                                             props={"session_expiry": 2}))
+                                             props={"session_expiry": 8}))
             codes.append(client.read_packet().code)
             client.close()
         self.assertIn(0x97, codes)
@@ -157,7 +157,7 @@ class Sessions(AttackCase):
             code = client.read_packet().code
             client.close()
             return code == 0
-        self.wait_for(retry, "room again after the sessions expired", 15)
+        self.wait_for(retry, "room again after the sessions expired", 30)
 
 
 class Wills(AttackCase):

@@ -10,7 +10,7 @@ from lib.transport import Timeout
 
 class SlowReaders(AttackCase):
     options = {"limits.slow_reader_timeout": "1s", "limits.output_buffer": "128KiB",
-               "mqtt.max_queued_bytes": "8MiB", "mqtt.max_inflight": 32}
+               "mqtt.max_queued_bytes": "8MiB"}
 
     def slow_reader(self, topic, qos):
         client = self.raw(receive_buffer=4096)
@@ -56,6 +56,46 @@ class SlowReaders(AttackCase):
                       "drops are counted")
         slow.close()
         self.assert_memory_bounded()
+
+
+class SlowDurableReaders(AttackCase):
+    options = {"limits.output_buffer": "128KiB", "mqtt.max_queued_bytes": "1GiB",
+               "storage.write_buffer": "4MiB", "storage.block_cache": "8MiB", "cluster.shards": 1}
+
+    def fill(self, topic, count):
+        """`count` messages of 100 kB, a hundred at a time."""
+        writer = self.client()
+        for _ in range(0, count, 100):
+            writer.send(b"".join(wire.publish(topic, b"s" * 100_000, qos=1, packet_id=n + 1)
+                                 for n in range(100)))
+            for _ in range(100):
+                self.assertEqual(writer.expect(wire.PUBACK, 20).code, 0)
+        writer.disconnect()
+
+    def test_a_durable_session_that_stops_reading_holds_a_bounded_output(self):
+        """Its window admits a thousand messages, its output 128 KiB: the rest stays on disk."""
+        topic = self.topic()
+        away = self.durable()
+        away.subscribe(topic, qos=1)
+        away.abort()
+        self.fill(topic, 800)  # what the store takes for itself
+        slow = self.raw(receive_buffer=4096)
+        slow.connect(self.new_id(), clean=False, props={"session_expiry": 60})
+        slow.subscribe(topic + "/slow", qos=1)
+        self.base_memory = self.peak_memory = self.broker.resident_bytes()
+        self.fill(topic + "/slow", 800)
+        self.assert_memory_bounded()
+        slow.close()
+
+    def test_a_durable_session_that_reads_again_gets_everything_in_order(self):
+        topic, count = self.topic(), 300
+        slow, writer = self.raw(receive_buffer=4096), self.client()
+        slow.connect(self.new_id(), clean=False, props={"session_expiry": 60})
+        slow.subscribe(topic, qos=1)
+        for n in range(count):
+            writer.publish(topic, b"%05d" % n + b"s" * 20000, qos=1)
+        for n in range(count):
+            self.assertEqual(int(slow.message().payload[:5]), n)
 
 
 class Subscriptions(AttackCase):
@@ -168,8 +208,7 @@ class Retained(AttackCase):
 
 
 class Queues(AttackCase):
-    options = {"mqtt.max_queued_messages": 100, "mqtt.max_queued_bytes": "100KiB",
-               "mqtt.max_inflight": 32}  # less than the queue: what may be out is not dropped
+    options = {"mqtt.max_queued_messages": 100, "mqtt.max_queued_bytes": "100KiB"}
 
     def test_an_offline_queue_keeps_the_newest_and_counts_the_rest(self):
         for payload, most in ((b"q" * 10, 100), (b"q" * 10000, 10)):

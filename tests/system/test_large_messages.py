@@ -6,13 +6,18 @@ of 268,435,455 bytes).
 
 import hashlib
 import os
+import sys
+import threading
+import time
 import unittest
 
 from lib import mqtt_wire as wire
+from lib.broker import Broker
 from lib.case import BrokerCase, quorate_only
 
 MEBIBYTES = int(os.environ.get("QUORATE_LARGE", "24"))
 LARGEST_REMAINING_LENGTH = 268_435_455
+COPIES_MAX = 14
 REMAINING = min(MEBIBYTES * 1024 * 1024, LARGEST_REMAINING_LENGTH)
 
 
@@ -55,10 +60,61 @@ class Large(BrokerCase):
         reader.disconnect()
         payload = self.payload(topic, 2)
         self.assertEqual(self.client().publish(topic, payload, qos=2).code, 0)
+        self.broker.start_deadline = 300  # gigabytes of log are read again
         self.broker.restart_after_kill()
         packet = self.durable(client_id=client_id).message()
         self.assertEqual(len(packet.payload), len(payload))
         self.assertTrue(packet.payload == payload, "the payload differs")
+
+    def test_a_large_message_of_a_durable_publisher_is_exactly_once(self):
+        """By way of the outbox: it is in two shards before PUBCOMP is due."""
+        topic = self.topic()
+        reader, writer = self.durable(), self.durable()
+        reader.subscribe(topic, qos=2)
+        payload = self.payload(topic, 2)
+        self.assertEqual(writer.publish(topic, payload, qos=2).code, 0)
+        packet = reader.message()
+        self.assertTrue(packet.payload == payload, "the payload differs")
+        reader.silence(0.2)
+
+    def test_others_are_served_while_a_large_message_is_on_its_way(self):
+        topic, small = self.topic("large"), self.topic("small")
+        reader, writer = self.durable(), self.client()
+        reader.subscribe(topic, qos=1)
+        other = self.client()
+        other.subscribe(small, qos=1)
+        data = wire.publish(topic, self.payload(topic, 1), qos=1, packet_id=7)
+        sender = threading.Thread(target=writer.stream.send, args=(data,), daemon=True)
+        sender.start()
+        longest = 0
+        while sender.is_alive():
+            started = time.monotonic()
+            other.publish(small, b"x", qos=1)
+            other.message()
+            longest = max(longest, time.monotonic() - started)
+        self.assertEqual(writer.expect(wire.PUBACK).code, 0)
+        self.assertEqual(len(reader.message().payload), len(self.payload(topic, 1)))
+        self.assertLess(longest, 2)
+
+    def test_a_large_message_exists_a_few_times_at_most(self):
+        """Socket, parcels, entry, batches and memtables of log and state, output."""
+        broker = Broker(self.options).start()
+        self.addCleanup(broker.stop)
+        topic = self.topic()
+        base = broker.peak_bytes()
+        reader, writer = broker.client(), broker.client()
+        for client in (reader, writer):
+            client.deadline = 90
+        reader.connect(self.new_id(), clean=False, props={"session_expiry": 60})
+        writer.connect(self.new_id())
+        reader.subscribe(topic, qos=1)
+        writer.publish(topic, self.payload(topic, 1), qos=1)
+        reader.message()
+        copies = (broker.peak_bytes() - base) / REMAINING
+        print(f"peak: {copies:.1f} times the message", file=sys.stderr)
+        self.assertLess(copies, COPIES_MAX + 64 * 2**20 / REMAINING)
+        reader.close()
+        writer.close()
 
     def test_a_large_retained_message_is_kept(self):
         topic = self.topic()

@@ -59,6 +59,7 @@ class Broker:
     def __init__(self, options=None, transports=("tcp",), listener=None, arguments=(),
                  file_limit=None):
         self.options, self.transports = dict(options or {}), transports
+        self.start_deadline = START_DEADLINE
         self.listener_extra = listener or {}
         self.arguments, self.file_limit = list(arguments), file_limit
         self.home = tempfile.mkdtemp(prefix="quorate-test-")
@@ -82,7 +83,7 @@ class Broker:
             env={**os.environ, "LC_ALL": "C.UTF-8"})
         self.reader = threading.Thread(target=self.collect, args=(self.process,), daemon=True)
         self.reader.start()
-        deadline = time.monotonic() + START_DEADLINE
+        deadline = time.monotonic() + self.start_deadline
         mark = len(self.lines)
         while not self.is_ready(mark):
             if self.process.poll() is not None:
@@ -243,6 +244,14 @@ class Broker:
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def peak_bytes(self):
+        """The most resident memory this process has had."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        raise AssertionError("no VmHWM")
 
     def open_files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

@@ -47,10 +47,16 @@ class Client:
             whole, self.buffer = wire.split(self.buffer)
             if whole:
                 return wire.parse(whole, self.version)
-            more = self.stream.recv(deadline)
-            if not more:
-                raise Closed
-            self.buffer += more
+            # A packet of 256 MiB comes in thousands of pieces: they are joined once.
+            pieces, missing = [self.buffer], wire.missing(self.buffer)
+            try:
+                while missing > 0:
+                    pieces.append(self.stream.recv(deadline))
+                    if not pieces[-1]:
+                        raise Closed
+                    missing -= len(pieces[-1])
+            finally:
+                self.buffer = b"".join(pieces)
 
     def expect(self, kind, timeout=None):
         """The next packet that is no PUBLISH must be of this kind (PUBLISH goes to the inbox)."""

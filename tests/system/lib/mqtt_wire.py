@@ -135,6 +135,17 @@ class Packet:
         return f"{self.name}({', '.join(parts)})"
 
 
+def missing(buffer):
+    """How many bytes the first packet needs at the least beyond those of `buffer`."""
+    at = 1
+    while at < len(buffer) and buffer[at] & 0x80:
+        at += 1
+    if at >= len(buffer):
+        return 1
+    size, body = decode_varint(buffer, 1)
+    return body + size - len(buffer)
+
+
 def split(buffer):
     """(whole packet, rest) or (None, buffer) when more bytes are needed."""
     if len(buffer) < 2:
