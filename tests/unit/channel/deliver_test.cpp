@@ -416,6 +416,7 @@ TEST_CASE("Output that is not taken drops QoS 0 and keeps QoS 1 and 2") {
     CHECK(bench.offer("a", QoS::AtMostOnce) == OfferResult::Dropped);
     CHECK(bench.offer("a", QoS::AtLeastOnce) == OfferResult::Queued);
     CHECK(dropped(bench, DropCause::Output) == 1);
+    CHECK(bench.recorder.drains_awaited > 0);
     bench.recorder.stuck_output = 0;
     CHECK(bench.offer("a", QoS::ExactlyOnce, "y") == OfferResult::Sent);  // not past the first
     CHECK(bench.log() == "<- PUBLISH a x qos=1 id=2\n<- PUBLISH a y qos=2 id=3");

@@ -27,13 +27,14 @@ class Recorder : public ChannelHost {
     [[nodiscard]] bool closed() const { return close_cause.has_value(); }
     std::optional<CloseCause> close_cause;
     std::size_t detaches = 0;
+    std::size_t drains_awaited = 0;
     bool attach_waits = false;
     std::string output;  // not yet told in the log
 
     std::byte* prepare(std::size_t size) override;
     void commit(std::size_t size) override;
     [[nodiscard]] std::size_t output_bytes() const override { return stuck_output; }
-    void await_drain() override { note("await_drain"); }
+    void await_drain() override { ++drains_awaited; }
     void close(const CloseCause& cause) override;
     [[nodiscard]] std::string make_client_id() override { return "assigned-1"; }
     [[nodiscard]] AuthOutcome authenticate(const AuthenticateRequest& request) override;
