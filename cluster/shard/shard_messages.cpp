@@ -322,6 +322,8 @@ void ShardState::Impl::purge_queue(Session& session, std::size_t max) {
         ++counters_.expired;
     }
     queue.advance();
+    // The window may have moved over what is gone.
+    if (session.attached() && queue.messages() > 0) actions_->new_messages.push_back(session.id);
     timers_.set(session.purge_at, ClusterTime(), TimerKind::QueuePurge, session.id.value());
     sessions_.mark(session, SessionTable::kCursor);
     arm_purge(session, queue.next_expiry());

@@ -65,9 +65,14 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
     DeliveryBatch& batch = router_.outbound().loop(session->connection->loop).deliveries;
     uint32_t read = 0;
     bool more = false;
+    bool held = false;  // something waits that may not be sent yet
     const Status status = state.read_queue(
         id, feed.next, kPageEntries, kPageBytes, leader_now, [&](const QueueEntryView& entry) {
-            if (entry.number.value() >= end || feed.sent >= feed.allowed) return false;
+            if (feed.sent >= feed.allowed) return false;  // it asks again when it has room
+            if (entry.number.value() >= end) {
+                held = true;
+                return false;
+            }
             if (entry.expired) {
                 expired.push_back({id, feed.epoch, entry.number});
             } else {
@@ -100,7 +105,10 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
         feeds_.erase(id);
         return;
     }
-    if (feed.next.value() >= window_end && !feed.at_window) {
+    // With credit left nobody asks again: behind numbers that were dropped or have expired a
+    // message may stand beyond the window although the window is not full.
+    const bool waits = feed.next.value() >= window_end || (held && feed.credit > 0);
+    if (waits && !feed.at_window) {
         feed.at_window = true;
         at_window_.push_back(id);
     }

@@ -131,6 +131,27 @@ TEST_CASE("A feed that begins in the middle of a connection counts from what tha
     CHECK(setup.send() == Numbers{1, 2});
 }
 
+TEST_CASE("What stands behind dropped messages is sent when the window has passed them", "[R-6]") {
+    ShardOptions options;
+    options.queue_messages_max = 8;
+    Setup setup(3, options);
+    setup.enqueue(3);
+    setup.want(1, 3);
+    CHECK(setup.send() == Numbers{1, 2, 3});
+    // 4 to 15 are dropped again; 1 to 3 may have been received and stay.
+    setup.enqueue(17);
+    setup.feed.touch(setup.session.session);
+    CHECK(setup.send().empty());
+    setup.ack({1});
+    setup.want(4, 1);
+    CHECK(setup.send().empty());
+    // The loop asks as soon as it has the acknowledgements, before they are committed.
+    setup.want(4, 3);
+    CHECK(setup.send().empty());
+    setup.ack({2, 3});
+    CHECK(setup.send() == Numbers{16, 17, 18});
+}
+
 TEST_CASE("A long queue is sent in pages, all of it and in order", "[R-6]") {
     Setup setup(1000);
     setup.enqueue(700);
