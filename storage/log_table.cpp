@@ -7,6 +7,9 @@
 namespace quorate::storage {
 namespace {
 
+// No replica counts so far: a higher term or index was written by none, and could not be added to.
+constexpr uint64_t kCountMax = uint64_t{1} << 62;
+
 std::string name_of(GroupId group) {
     return "group " + std::to_string(group.value());
 }
@@ -118,6 +121,9 @@ Result<GroupLog> LogTable::load(GroupId group, const LogRecords& records,
     log.exists = true;
     log.meta = **meta;
     log.hard_state = hard->value_or(HardState{});
+    if (log.hard_state.term.value() > kCountMax || log.meta.base.index.value() > kCountMax) {
+        return corrupt(group, "a term or an index that no replica ever reached");
+    }
     log.last = log.meta.base;
     log.last_chain = log.meta.base_chain;
     uint64_t chain_at_mark = log.meta.base_chain;

@@ -1,5 +1,9 @@
 #include "storage/records.h"
 
+#include <cstdlib>
+
+#include <fmt/format.h>
+
 #include "proto/base/bytes.h"
 #include "proto/base/hash.h"
 
@@ -174,6 +178,38 @@ Result<std::vector<DurableMark>> decode_marks(std::string_view file) {
         mark.commit = reader.id<LogIndex>();
     }
     return marks;
+}
+
+std::string encode_format(const std::string& cluster_id) {
+    std::string text = fmt::format("quorate data directory\nformat {}\ncluster {}\n",
+                                   kFormatVersion, cluster_id.empty() ? "-" : cluster_id);
+    return text + fmt::format("check {:08x}\n", crc32c(text));
+}
+
+Result<std::string> decode_format(const std::string& path, const std::string& text) {
+    constexpr std::string_view kFormat = "format ";
+    const std::size_t at = text.find(kFormat);
+    const unsigned long version =
+        at == std::string::npos ? 0 : std::strtoul(text.c_str() + at + kFormat.size(), nullptr, 10);
+    if (version > kFormatVersion) {
+        return Error{ErrorCode::Corrupt,
+                     fmt::format("{} says format {}, this program knows up to {}: it was written "
+                                 "by a newer version; use that one",
+                                 path, version, kFormatVersion)};
+    }
+    constexpr std::string_view kCluster = "\ncluster ";
+    const std::size_t begin = text.find(kCluster);
+    const std::size_t end =
+        begin == std::string::npos ? begin : text.find('\n', begin + kCluster.size());
+    if (version == 0 || end == std::string::npos) {
+        return Error{ErrorCode::Corrupt, path + " is not readable as a format file"};
+    }
+    std::string id = text.substr(begin + kCluster.size(), end - begin - kCluster.size());
+    if (id == "-") id.clear();
+    if (text != encode_format(id)) {
+        return Error{ErrorCode::Corrupt, path + " fails its checksum"};
+    }
+    return id;
 }
 
 }  // namespace quorate::storage

@@ -25,8 +25,8 @@
 #include <rocksdb/table.h>
 
 #include "proto/base/assert.h"
-#include "proto/base/hash.h"
 #include "storage/keys.h"
+#include "storage/records.h"
 #include "storage/rocks_log.h"
 #include "storage/rocks_state.h"
 #include "storage/wal_tail.h"
@@ -74,39 +74,6 @@ Status make_directory(const std::string& path) {
         return Error{ErrorCode::Io, path + " is not a directory"};
     }
     return sync_directory(parent);
-}
-
-std::string format_text(const std::string& cluster_id) {
-    std::string text = fmt::format("quorate data directory\nformat {}\ncluster {}\n",
-                                   kFormatVersion, cluster_id.empty() ? "-" : cluster_id);
-    return text + fmt::format("check {:08x}\n", crc32c(text));
-}
-
-// The cluster id in the file.
-Result<std::string> parse_format(const std::string& path, const std::string& text) {
-    constexpr std::string_view kFormat = "format ";
-    const std::size_t at = text.find(kFormat);
-    const unsigned long version =
-        at == std::string::npos ? 0 : std::strtoul(text.c_str() + at + kFormat.size(), nullptr, 10);
-    if (version > kFormatVersion) {
-        return Error{ErrorCode::Corrupt,
-                     fmt::format("{} says format {}, this program knows up to {}: it was written "
-                                 "by a newer version; use that one",
-                                 path, version, kFormatVersion)};
-    }
-    constexpr std::string_view kCluster = "\ncluster ";
-    const std::size_t begin = text.find(kCluster);
-    const std::size_t end =
-        begin == std::string::npos ? begin : text.find('\n', begin + kCluster.size());
-    if (version == 0 || end == std::string::npos) {
-        return Error{ErrorCode::Corrupt, path + " is not readable as a format file"};
-    }
-    std::string id = text.substr(begin + kCluster.size(), end - begin - kCluster.size());
-    if (id == "-") id.clear();
-    if (text != format_text(id)) {
-        return Error{ErrorCode::Corrupt, path + " fails its checksum"};
-    }
-    return id;
 }
 
 // Written whole, synced and renamed into place.
@@ -253,7 +220,8 @@ class RocksEngine::Impl {
         if (id.empty() || id == "-" || id.size() > 128 || id.find('\n') != std::string::npos) {
             return Error{ErrorCode::InvalidArgument, "not a cluster id: " + id};
         }
-        if (Status written = replace_file(options_.data_dir, "FORMAT", format_text(id)); !written) {
+        if (Status written = replace_file(options_.data_dir, "FORMAT", encode_format(id));
+            !written) {
             return written;
         }
         cluster_id_ = id;
@@ -277,7 +245,7 @@ class RocksEngine::Impl {
         const std::string path = options_.data_dir + "/FORMAT";
         const std::optional<std::string> text = read_small_file(path);
         if (text) {
-            Result<std::string> id = parse_format(path, *text);
+            Result<std::string> id = decode_format(path, *text);
             if (!id) return id.error();
             cluster_id_ = std::move(*id);
             return {};
@@ -288,7 +256,7 @@ class RocksEngine::Impl {
             return Error{ErrorCode::Corrupt,
                          path + " is missing although there is data: refusing to guess its format"};
         }
-        return replace_file(options_.data_dir, "FORMAT", format_text(""));
+        return replace_file(options_.data_dir, "FORMAT", encode_format(""));
     }
 
     Result<std::unique_ptr<rocksdb::DB>> open_database(rocksdb::Options options,

@@ -25,8 +25,6 @@ class FileSystem;
 
 namespace quorate::storage {
 
-inline constexpr uint32_t kFormatVersion = 1;
-
 struct StorageOptions {
     std::string data_dir;
     // The log is not synced with every write: a damaged end of the log is then forgiven wherever

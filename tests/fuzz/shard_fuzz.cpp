@@ -7,9 +7,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cluster/meta/meta_state.h"
 #include "cluster/shard/shard_state.h"
+#include "cluster/shard/wildcard_state.h"
 #include "cluster/topics/state_key.h"
 #include "proto/base/assert.h"
 #include "proto/base/bytes.h"
@@ -133,6 +135,26 @@ const storage::MemoryStateStore& sound() {
     return *kStore;
 }
 
+// One of its keys.
+std::string sound_key(unsigned choice) {
+    std::vector<std::string> keys;
+    const Status scanned = sound().scan("", "", [&keys](std::string_view key, std::string_view) {
+        keys.emplace_back(key);
+        return true;
+    });
+    ASSERT(scanned.ok() && !keys.empty(), "a sound store");
+    return keys[choice % keys.size()];
+}
+
+// The state machine of the wildcards group reads the same families.
+void load_wildcards(const storage::StateStore& store) {
+    WildcardState state(3);
+    if (!state.load(store).ok()) return;
+    const uint64_t digest = state.digest();
+    WildcardState again(3);
+    ASSERT(again.load(store).ok() && again.digest() == digest, "the same records, the same state");
+}
+
 void run_record(RecordReader& in) {
     storage::MemoryStateStore store;
     storage::StateBatch batch;
@@ -141,9 +163,11 @@ void run_record(RecordReader& in) {
         return true;
     });
     ASSERT(scanned.ok(), "a sound store");
-    const std::string_view key = in.raw(in.u8() % 64);
+    const uint8_t choice = in.u8();
+    const std::string key = choice < 128 ? std::string(in.raw(choice % 64)) : sound_key(choice);
     batch.put(key.empty() ? std::string_view("\x01") : key, in.rest());
     ASSERT(store.write(batch).ok(), "a store in memory");
+    load_wildcards(store);
     ShardState state(identity(), options());
     if (!state.load(store).ok()) return;
     read_everything(state);

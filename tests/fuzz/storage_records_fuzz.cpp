@@ -12,6 +12,8 @@
 #include "cluster/group/command_batch.h"
 #include "cluster/raft/messages.h"
 #include "proto/base/assert.h"
+#include "proto/base/bytes.h"
+#include "proto/base/hash.h"
 #include "storage/keys.h"
 #include "storage/log_table.h"
 #include "storage/records.h"
@@ -111,12 +113,63 @@ void read_commands(std::string_view bytes) {
     if (reader.finished()) ASSERT(again.seal(time).text() == bytes, "an entry reads back");
 }
 
+void inspect(std::string_view bytes) {
+    const WalTail tail = inspect_wal(bytes);
+    ASSERT(tail.whole_bytes <= bytes.size(), "a log is not longer than its file");
+    const WalTail again = inspect_wal(bytes.substr(0, tail.whole_bytes));
+    ASSERT(again.end == WalEnd::Whole, "what was called whole is whole");
+}
+
+// A log of records with right checksums in any order: each is [type u8][size u8][bytes]; type 255
+// stands for bytes without a head, type 254 for the rest of the block.
+std::string wal_of(std::string_view program) {
+    constexpr std::size_t kBlockBytes = 32768;
+    RecordReader in(program);
+    std::string out;
+    while (!in.rest().empty() && out.size() < 3 * kBlockBytes) {
+        const uint8_t type = in.u8();
+        std::string body(in.raw(in.u8()));
+        if (type == 254) body.assign((kBlockBytes - 1 - out.size() % kBlockBytes), 'b');
+        if (type == 255) {
+            out += body;
+            continue;
+        }
+        body.insert(body.begin(), static_cast<char>(type % 6));
+        const uint32_t crc = crc32c(body);
+        RecordWriter head(out);
+        head.u32(((crc >> 15) | (crc << 17)) + 0xA282EAD8U);
+        head.u16(static_cast<uint16_t>(body.size() - 1));
+        out += body;
+    }
+    return out;
+}
+
+void read_format(std::string_view bytes) {
+    const std::string text(bytes);
+    if (const auto id = decode_format("FORMAT", text)) {
+        ASSERT(encode_format(*id) == text, "a format file reads back");
+    }
+    if (text.find('\n') != std::string::npos || text == "-") return;
+    const auto again = decode_format("FORMAT", encode_format(text));
+    ASSERT(again.ok() && *again == text, "what was written is read");
+}
+
+void read_marks(std::string_view bytes) {
+    constexpr std::string_view kKey = "quorate durable marks";
+    std::string file;
+    append_frame(file, kKey, bytes);
+    file += bytes;
+    if (const auto marks = decode_marks(file)) {
+        ASSERT(encode_marks(*marks) == file, "marks read back");
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size == 0) return 0;
     const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-    switch (data[0] % 6) {
+    switch (data[0] % 9) {
         case 0:
             load(bytes, false);
             break;
@@ -129,13 +182,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         case 3:
             read_commands(bytes);
             break;
-        case 4: {
-            const WalTail tail = inspect_wal(bytes);
-            ASSERT(tail.whole_bytes <= bytes.size(), "a log is not longer than its file");
-            const WalTail again = inspect_wal(bytes.substr(0, tail.whole_bytes));
-            ASSERT(again.end == WalEnd::Whole, "what was called whole is whole");
+        case 4:
+            inspect(bytes);
             break;
-        }
+        case 5:
+            inspect(wal_of(bytes));
+            break;
+        case 6:
+            read_format(bytes);
+            break;
+        case 7:
+            read_marks(bytes);
+            break;
         default:
             (void)parse_log_key(bytes);
             (void)open_frame("key", bytes);

@@ -199,6 +199,25 @@ TEST_CASE("a new base drops the log as a whole: the state was replaced") {
     });
 }
 
+TEST_CASE("a term or an index that nothing can follow is damage, not a place to go on from") {
+    const HardState last_term{Term(UINT64_MAX), ReplicaId(1), LogIndex(0)};
+    const GroupMeta last_index{Generation(1), ReplicaId(1), id(UINT64_MAX - 1, 1), 0, "config"};
+    on_each_store([&](Subject& subject) {
+        create(subject.store(), 1);
+        LogBatch batch;
+        batch.hard_state(kGroup, last_term);
+        write(subject.store(), batch);
+        CHECK(subject.reopen().load(kGroup).error().code == ErrorCode::Corrupt);
+    });
+    on_each_store([&](Subject& subject) {
+        create(subject.store(), 1);
+        LogBatch batch;
+        batch.meta(kGroup, last_index);
+        write(subject.store(), batch);
+        CHECK(subject.reopen().load(kGroup).error().code == ErrorCode::Corrupt);
+    });
+}
+
 TEST_CASE("a log that ends below its durable mark is amnesic, a longer one is not [R6]") {
     MemoryLogStore store;
     create(store, 5);

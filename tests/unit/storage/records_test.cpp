@@ -83,3 +83,20 @@ TEST_CASE("durable marks read back, and a damaged file is refused whole") {
         CHECK_FALSE(decode_marks(file.substr(0, i)).ok());
     }
 }
+
+TEST_CASE("the format file reads back, and any change to it is noticed") {
+    for (const std::string id : {"", "a-cluster"}) {
+        const std::string text = encode_format(id);
+        REQUIRE(decode_format("FORMAT", text).ok());
+        CHECK(decode_format("FORMAT", text).value() == id);
+        for (std::size_t at = 0; at < text.size(); ++at) {
+            std::string damaged = text;
+            damaged[at] = static_cast<char>(damaged[at] ^ 1);
+            CHECK_FALSE(decode_format("FORMAT", damaged).ok());
+            CHECK_FALSE(decode_format("FORMAT", text.substr(0, at)).ok());
+        }
+    }
+    const auto newer = decode_format("FORMAT", "quorate data directory\nformat 2\n");
+    REQUIRE_FALSE(newer.ok());
+    CHECK(newer.error().message.find("newer version") != std::string::npos);
+}
