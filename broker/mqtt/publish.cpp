@@ -102,18 +102,21 @@ Channel::Step Channel::admit(InboundPublish& publish, bool bad_payload) {
 }
 
 // Nothing when one more QoS 1 or 2 PUBLISH may be taken. [MQTT-3.3.4-7], §4.9. A version 3 client
-// was told no maximum: it waits as long as answers of ours are missing, and only a client that
-// never completes its QoS 2 messages is sent away.
+// was told no maximum, and its PUBRELs may stand behind any number of PUBLISH packets: it waits for
+// answers of ours only. What it has not released costs its Packet Identifiers, 65,535 at most.
 std::optional<Channel::Step> Channel::check_quota(bool repeat) {
     const uint32_t owed = answers_qos1_.size() + answers_qos2_.size();
-    const uint32_t open =
-        answers_qos1_.size() + std::max(answers_qos2_.size(), received_ ? received_->size() : 0);
     if (repeat) {
         if (answers_qos2_.size() < 2U * receive_maximum_) return std::nullopt;
         return wait();
     }
+    if (version_ != ProtocolVersion::V5) {
+        if (owed < receive_maximum_) return std::nullopt;
+        return wait();
+    }
+    const uint32_t open =
+        answers_qos1_.size() + std::max(answers_qos2_.size(), received_ ? received_->size() : 0);
     if (open < receive_maximum_) return std::nullopt;
-    if (version_ != ProtocolVersion::V5 && owed != 0) return wait();
     fail(CloseKind::ReceiveMaximumExceeded, ReasonCode::ReceiveMaximumExceeded,
          "more than Receive Maximum messages unanswered");
     return Step::Done;

@@ -1,7 +1,9 @@
 // The Packet Identifiers of QoS 2 that a client has published and not yet released.
 //
-// Open addressing over 16-bit keys: 2 bytes a place, one probe as a rule.
-// *Thread*: the loop's. *Owner*: Channel, which bounds it by its Receive Maximum. *Errors*: none.
+// Open addressing over 16-bit keys: 2 bytes a place, one probe as a rule. All 65,535 identifiers
+// take 256 KiB.
+// *Thread*: the loop's. *Owner*: Channel, which for version 5 bounds it by its Receive Maximum.
+// *Errors*: none.
 // *Spec*: MQTT 5 §4.3.3, [MQTT-4.3.3-10].
 #pragma once
 

@@ -176,28 +176,44 @@ TEST_CASE("Repeats of one QoS 2 identifier do not grow memory without end", "[MQ
     CHECK(released.channel->unanswered_publishes() <= 8);
 }
 
-TEST_CASE("A version 3 client beyond the maximum waits; who never releases is closed") {
+TEST_CASE("A version 3 client beyond the maximum waits for our answers") {
     ChannelLimits limits;
     limits.receive_maximum = 2;
-    Bench waits(limits);
-    waits.connect(kV3);
-    waits.recorder.verdict.kind = PublishVerdict::Kind::Pending;
+    Bench bench(limits);
+    bench.connect(kV3);
+    bench.recorder.verdict.kind = PublishVerdict::Kind::Pending;
     for (int i = 1; i <= 5; ++i) {
-        waits.send("PUBLISH a x qos=1 id=" + std::to_string(i));
+        bench.send("PUBLISH a x qos=1 id=" + std::to_string(i));
     }
-    CHECK(waits.channel->unanswered_publishes() == 2);
-    CHECK(!waits.recorder.closed());
+    CHECK(bench.channel->unanswered_publishes() == 2);
+    CHECK(!bench.recorder.closed());
     for (uint32_t ticket = 0; ticket < 5; ++ticket) {
-        waits.command("published " + std::to_string(ticket));
+        bench.command("published " + std::to_string(ticket));
     }
-    CHECK(packets(waits) ==
+    CHECK(packets(bench) ==
           "PUBACK 1 0x00; PUBACK 2 0x00; PUBACK 3 0x00; PUBACK 4 0x00; PUBACK 5 0x00; ");
-    Bench never(limits);
-    never.connect(kV3);
-    for (int i = 1; i <= 3; ++i) {
-        never.send("PUBLISH a x qos=2 id=" + std::to_string(i));
+}
+
+TEST_CASE("A version 3 client may publish with every identifier before it releases the first",
+          "[MQTT311-4.3.3-1][MQTT311-4.3.3-2]") {
+    ChannelLimits limits;
+    limits.receive_maximum = 2;
+    Bench bench(limits);
+    bench.connect(kV3);
+    for (int i = 1; i <= 65535; ++i) {
+        bench.send("PUBLISH a x qos=2 id=" + std::to_string(i));
     }
-    CHECK(never.recorder.close_cause->kind == CloseKind::ReceiveMaximumExceeded);
+    CHECK(!bench.recorder.closed());
+    CHECK(bench.channel->memory_bytes() < (300U << 10));
+    (void)bench.log();
+    bench.send("PUBLISH a x qos=2 id=7 dup");  // taken before
+    CHECK(packets(bench) == "PUBREC 7 0x00; ");
+    for (int i = 1; i <= 65535; ++i) {
+        bench.send("PUBREL " + std::to_string(i));
+    }
+    bench.command("tick 0");
+    CHECK(!bench.recorder.closed());
+    CHECK(bench.channel->memory_bytes() < 1024);
 }
 
 TEST_CASE("A refusal is told to version 5 and closes version 3",
