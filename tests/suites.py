@@ -25,6 +25,16 @@ FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 SUITE_SECONDS_MAX = 3600
 # Folders of tests/unit whose code runs on more than one thread: what the thread sanitizer is for.
 THREADED = ("base", "storage", "group", "router", "net", "admin", "app")
+# Files of tests/system (parts of their names) that also run against a server built with the thread
+# sanitizer, where its threads meet: hand-over, takeover, kills, listeners, overload, stop.
+THREADED_SYSTEM = ("test_guarantees", "test_conformance_retained", "test_conformance_sessions",
+                   "test_conformance_shared", "test_conformance_wills", "test_configuration",
+                   "test_durability", "test_random_kills", "test_threads", "test_transports")
+# The same for the address sanitizer: whatever reads bytes of others. Not those that bound memory,
+# of which the sanitizer takes its own.
+PARSING_SYSTEM = ("test_conformance_encoding", "test_conformance_publish",
+                  "test_conformance_websocket", "test_configuration", "test_durability",
+                  "test_random_kills", "test_threads", "test_transports")
 CLOSING_LINE = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.MULTILINE)
 CATCH_ALL = re.compile(r"^All tests passed \(\d+ assertions? in (\d+) test cases?\)", re.MULTILINE)
 CATCH_SOME = re.compile(r"^test cases:.*$", re.MULTILINE)
@@ -94,7 +104,7 @@ def build_release(log):
 
 def build_asan(log):
     preset = "fuzz.cmake" if has_clang() else "asan.cmake"
-    return build(log, ASAN_BUILD, ["tests/all"], ["-C", f"{PRESETS}/{preset}"])
+    return build(log, ASAN_BUILD, ["quorate", "tests/all"], ["-C", f"{PRESETS}/{preset}"])
 
 
 def catch_tally(text, code):
@@ -131,14 +141,21 @@ def run_programs(log, directory, programs_of, env=None):
     return total
 
 
-def reported(log, command):
+def reported(log, command, env=None):
     """Runs a program that ends with the closing line itself."""
-    code, text = log.run(command)
+    code, text = log.run(command, env=env)
     found = CLOSING_LINE.findall(text)
     if not found:
         return Tally(failed=1, note="no closing line")
     passed, failed, skipped = (int(each) for each in found[-1])
     return Tally(passed, failed if code == 0 else max(1, failed), skipped)
+
+
+def system_against(log, directory, files, env):
+    """Some files of tests/system against the server in another build directory."""
+    server = os.path.join(directory, "bin", "quorate")
+    return reported(log, ["/usr/bin/python3", "tests/system/run.py", *files],
+                    {"QUORATE_BIN": server, "QUORATE_KILLS": "3", **env})
 
 
 def none_if_empty(tally):
@@ -169,17 +186,22 @@ def suite_sim(log):
 def suite_asan(log):
     if not build_asan(log):
         return Tally(failed=1, note="does not build")
-    return none_if_empty(run_programs(log, ASAN_BUILD, ["tests/unit", "tests/sim"]))
+    tally = none_if_empty(run_programs(log, ASAN_BUILD, ["tests/unit", "tests/sim"]))
+    tally.add(system_against(log, ASAN_BUILD, PARSING_SYSTEM, {}))
+    return tally
 
 
 def suite_tsan(log):
     folders = [f"tests/unit/{each}" for each in THREADED
                if os.path.exists(f"{ROOT}/tests/unit/{each}/CMakeLists.txt")]
-    if not build(log, TSAN_BUILD, [f"{each}/all" for each in folders],
+    if not build(log, TSAN_BUILD, ["quorate", *(f"{each}/all" for each in folders)],
                  ["-C", f"{PRESETS}/tsan.cmake"]):
         return Tally(failed=1, note="does not build")
-    options = "halt_on_error=1 suppressions=" + os.path.join(ROOT, "tests/tsan.supp")
-    return none_if_empty(run_programs(log, TSAN_BUILD, folders, {"TSAN_OPTIONS": options}))
+    env = {"TSAN_OPTIONS":
+           "halt_on_error=1 suppressions=" + os.path.join(ROOT, "tests/tsan.supp")}
+    tally = none_if_empty(run_programs(log, TSAN_BUILD, folders, env))
+    tally.add(system_against(log, TSAN_BUILD, THREADED_SYSTEM, env))
+    return tally
 
 
 def suite_system(log):
