@@ -8,8 +8,10 @@ import time
 import unittest
 
 from lib import mqtt_wire as wire
+from lib import transport
 from lib.case import quorate_only
 from lib.certs import make_leaf
+from lib.client import Client, Closed
 from lib.file_broker import FileBroker
 from lib.transport import Timeout
 
@@ -227,6 +229,46 @@ class Certificates(ReloadCase):
         broker.reload("failed")
         self.assertEqual(self.seen(broker), after)
         old.ping()
+
+
+class TwoListeners(FileBroker):
+    """Two TLS listeners; the first asks for a certificate of the client."""
+
+    def __init__(self):
+        super().__init__(transports=("tls",))
+        self.strict, self.open = self.ports["tls"], self.ports["wss"]
+        self.order = (self.strict, self.open)
+
+    def listeners(self):
+        entry, = super().listeners()
+        asks = {self.strict: {"verify_client": "require"}, self.open: {}}
+        return [{"url": f"tls://127.0.0.1:{port}", "tls": {**entry["tls"], **asks[port]}}
+                for port in self.order]
+
+
+@quorate_only
+class OrderOfListeners(ReloadCase):
+    def let_in(self, broker, port):
+        """Whether a client without a certificate is."""
+        context = broker.certificates.client_context()
+        try:
+            stream = transport.open_tls("127.0.0.1", port, context)
+            self.addCleanup(stream.close)
+            return Client(stream).connect("c").code == 0
+        except (Closed, OSError):
+            return False
+
+    def test_another_order_does_not_move_who_asks_for_a_certificate(self):
+        broker = TwoListeners()
+        self.addCleanup(broker.stop)
+        broker.start()
+        for order in (broker.order, broker.order[::-1]):
+            if order != broker.order:
+                broker.order = order
+                lines = broker.reload("failed")
+                self.assertTrue([line for line in lines if "listeners[0]" in line], lines)
+            self.assertFalse(self.let_in(broker, broker.strict))
+            self.assertTrue(self.let_in(broker, broker.open))
 
 
 @quorate_only
