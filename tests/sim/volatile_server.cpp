@@ -8,9 +8,12 @@
 //     space_left N     appends fail with "no space" after so many more bytes; "none": never
 //     sync_delay N     every sync takes so many milliseconds
 //     disk_used N      the volume reports so many percent in use
+//
+// "injected: LINE" on standard error says that it holds from now on.
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -57,6 +60,7 @@ void read_faults(Disk& disk, int fifo) {
             continue;
         }
         inject(disk, line);
+        std::fprintf(stderr, "injected: %s\n", line.c_str());
         line.clear();
     }
 }

@@ -4,6 +4,7 @@ QUORATE_VOLATILE_BIN names the binary (default: quorate-volatile beside the brok
 """
 
 import os
+import time
 
 from lib import broker as normal
 
@@ -30,5 +31,12 @@ class FaultyBroker(VolatileBroker):
         return ["env", f"QUORATE_FAULTS={self.faults}", *super().command()]
 
     def fault(self, line):
+        """Returns when it holds."""
+        mark = len(self.lines)
         with open(self.faults, "w", encoding="ascii") as out:
             out.write(line + "\n")
+        deadline = time.monotonic() + 20
+        while not any(f"injected: {line}" in each for each in self.lines[mark:]):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not in time: the fault '{line}'")
+            time.sleep(0.005)
