@@ -302,7 +302,12 @@ void FrontEnd::on_shared(const cluster::SharedDelivery& delivery) {
     Client* found = client(delivery.connection.slot);
     const bool there = found != nullptr && found->generation() == delivery.connection.generation &&
                        found->channel().state() == Channel::State::Connected;
-    if (!there) {
+    // G3: its UNSUBSCRIBE may have overtaken the message.
+    const bool member = there && found->extras_ != nullptr &&
+                        std::ranges::any_of(found->extras_->memberships, [&](const auto& of) {
+                            return of.group_hash == delivery.group_hash;
+                        });
+    if (!member) {
         port_->shared_ack({delivery.shard, delivery.ticket, cluster::SharedAck::Kind::Unsent, {}});
         return;
     }

@@ -127,6 +127,28 @@ class Distribution(SharedCase):
         self.assertEqual(len(clients[1].messages(10)), 10)
         clients[0].silence(0.1)
 
+    @statement("MQTT-3.10.4-2")
+    def test_nothing_comes_after_unsuback_and_nothing_is_lost(self):
+        topic = self.topic()
+        share, count = "$share/g/" + topic, 100
+        stays, leaves = self.members(2, share)
+        writer, seen = self.client(), set()
+        for turn in range(10):
+            writer.send(b"".join(wire.publish(topic, f"{turn}/{n}", qos=1, packet_id=n + 1)
+                                 for n in range(count)))
+            leaves.send(wire.unsubscribe(7, [share]))
+            leaves.expect(wire.UNSUBACK)
+            before, leaves.inbox = leaves.inbox, []
+            for message in before:
+                seen.add(message.payload)
+                leaves.send(wire.acknowledge(wire.PUBACK, message.packet_id))
+            leaves.silence(0.05)
+            for _ in range(count):
+                writer.expect(wire.PUBACK)
+            while len(seen) < count * (turn + 1):
+                seen.add(stays.message().payload)
+            leaves.subscribe(share, qos=1)
+
     def test_a_durable_member_alone_gets_what_was_sent_while_it_was_away(self):
         topic, client_id = self.topic(), self.new_id()
         member = self.durable(client_id=client_id)

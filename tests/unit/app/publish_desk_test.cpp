@@ -1,5 +1,7 @@
 #include "broker/app/desks/publish_desk.h"
 
+#include "proto/base/hash.h"
+#include "proto/mqtt/message.h"
 #include "tests/unit/app/front_end_rig.h"
 #include "tests/unit/catch.h"
 
@@ -219,6 +221,39 @@ TEST_CASE("Publishes of other threads are matched here and answered with how man
     CHECK(rig.port->taken_by_us[0].ticket == 11);
     CHECK(rig.port->taken_by_us[0].receivers == 1);
     CHECK(rig.port->taken_by_us[1].receivers == 0);
+}
+
+TEST_CASE("A shared message that comes after UNSUBSCRIBE goes back to its group",
+          "[MQTT-3.10.4-2]") {
+    FrontEndRig rig;
+    const auto member = rig.memory_client("m");
+    const auto deliver = [&](uint64_t ticket) {
+        mqtt::MessageView message;
+        message.topic = "a";
+        message.payload = "x";
+        message.qos = mqtt::QoS::AtLeastOnce;
+        std::string flat;
+        mqtt::encode_message(flat, message);
+        cluster::SharedDelivery delivery;
+        delivery.connection = {make_incarnation(NodeId(1), 1), LoopId(0), 0, 1};
+        delivery.ticket = ticket;
+        delivery.qos = mqtt::QoS::AtLeastOnce;
+        delivery.group_hash = hash64("g/a");
+        delivery.message = SharedBytes(as_bytes(flat));
+        rig.arrive([=](cluster::LoopSink& sink) { sink.on_shared(delivery); });
+    };
+    member->send("SUBSCRIBE 7 $share/g/a:1 sub-id=9");
+    rig.answer(rig.command("route").token, cluster::RouteResult{});
+    CHECK(member->receive(1) == Lines{"SUBACK 7 0x01"});
+    deliver(1);
+    CHECK(member->receive(1) == Lines{"PUBLISH a x qos=1 id=2 sub-id=9"});
+    member->send("UNSUBSCRIBE 8 $share/g/a");
+    CHECK(member->receive(1) == Lines{"UNSUBACK 8 0x00"});
+    deliver(2);
+    CHECK(member->receive_nothing_more().empty());
+    REQUIRE(rig.port->shared_acks.size() == 1);
+    CHECK(rig.port->shared_acks[0].ticket == 2);
+    CHECK(rig.port->shared_acks[0].kind == cluster::SharedAck::Kind::Unsent);
 }
 
 TEST_CASE("$SYS is the broker's own") {
