@@ -1,5 +1,6 @@
 #include "broker/app/sys_topics.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,9 +21,9 @@ void SysTopics::number(std::string_view topic, uint64_t number, const Publish& p
 void SysTopics::publish(uint64_t uptime_s, const Publish& publish) {
     const cluster::ClusterCounts counts = cluster_.counts();
     const uint64_t connected = metrics_.total(Metric::Connections);
-    const uint64_t offline = counts.shards.durable_sessions > connected
-                                 ? counts.shards.sessions - counts.shards.attached
-                                 : 0;
+    // The counts of a shard that is at work may be of two moments.
+    const uint64_t offline =
+        counts.shards.sessions - std::min(counts.shards.sessions, counts.shards.attached);
     value("$SYS/broker/version", fmt::format("quorate version {}", version_), publish);
     value("$SYS/broker/uptime", fmt::format("{} seconds", uptime_s), publish);
     number("$SYS/broker/clients/connected", connected, publish);

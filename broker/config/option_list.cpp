@@ -51,7 +51,7 @@ constexpr auto kRows = std::to_array<OptionRow>({
            "Directory of everything durable; made with mode 0700. One process holds it at a time."),
     OPTION(node.drain_timeout, 0, kHour, Live,
            "How long a stop waits for clients to be told and handed over before it cuts them off."),
-    OPTION(node.loops, 0, 256, Restart, "Front-end loops (threads); 0: one a core."),
+    OPTION(node.loops, 0, 64, Restart, "Front-end loops (threads); 0: one a core, 64 at most."),
     OPTION(node.workers, 0, 256, Restart, "Shard workers (threads); 0: one a core."),
     OPTION(listeners, 0, 64, Restart,
            "Where MQTT clients connect; see the table of listener keys. On SIGHUP the certificates "
@@ -116,7 +116,8 @@ constexpr auto kRows = std::to_array<OptionRow>({
            "Whether filters with wildcards are available. If not: 0xA2."),
     OPTION(mqtt.shared, 0, 0, Restart, "Whether shared subscriptions are available. If not: 0x9E."),
     OPTION(mqtt.receive_maximum, 1, 65'535, Live,
-           "Unacknowledged QoS 1 and 2 messages a client may have sent. More: 0x93."),
+           "Unacknowledged QoS 1 and 2 messages a client may have sent. More: 0x93; a version 3 "
+           "client waits while the broker owes it so many answers."),
     OPTION(mqtt.max_inflight, 1, 65'535, Restart,
            "Unacknowledged QoS 1 and 2 messages sent to a client; an MQTT 5 client's Receive "
            "Maximum may lower it."),
