@@ -162,6 +162,14 @@ struct SharedAck {
     ConnectionRef connection{};  // of Room
 };
 
+// A durable member of a shared group came back, or went away without leaving the group.
+struct SharedPresence {
+    ShardId shard;      // of the group
+    std::string group;  // "name/filter"
+    Destination member;
+    bool connected = false;
+};
+
 // A durable session's connection can take what is queued from `next` on: `credit` numbers,
 // and no further message once it was sent `room` bytes more than the `received` it has counted (of
 // delivery_bytes(), on this connection). So a slow reader holds a bounded output, however large
@@ -282,6 +290,7 @@ struct WorkerParcel {
     std::vector<GroupPublish> groups;  // from a worker
     std::vector<Want> wants;
     std::vector<SharedAck> shared_acks;
+    std::vector<SharedPresence> presence;
     std::vector<RetainedQuery> retained;
     std::vector<HandOver> hand_overs;
     std::vector<HandOverDone> done;

@@ -62,6 +62,8 @@ void WorkerRouter::receive(const WorkerParcel& parcel) {
         shard_runner(want.shard)->want(want);
     for (const SharedAck& ack : parcel.shared_acks)
         shard_runner(ack.shard)->shared_ack(ack);
+    for (const SharedPresence& presence : parcel.presence)
+        shard_runner(presence.shard)->presence(presence);
     for (const RetainedQuery& query : parcel.retained)
         scan_retained(query);
     for (const HandOverDone& done : parcel.done)

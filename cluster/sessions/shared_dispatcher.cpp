@@ -33,12 +33,44 @@ uint32_t SharedDispatcher::credit(const Destination& member) const {
     return found == nullptr ? 0 : found->credit;
 }
 
-std::optional<std::size_t> SharedDispatcher::from(std::size_t start) const {
+void SharedDispatcher::set_connected(const Destination& member, bool connected) {
+    if (Member* found = find(member)) found->connected = connected;
+}
+
+void SharedDispatcher::all_durable_away() {
+    for (Member& member : members_)
+        member.connected = !member.member.durable();
+}
+
+std::optional<mqtt::QoS> SharedDispatcher::granted(const Destination& member) const {
+    const auto* found = const_cast<SharedDispatcher*>(this)->find(member);  // reads only
+    if (found == nullptr) return std::nullopt;
+    return found->member.qos;
+}
+
+SharedDispatcher::Rank SharedDispatcher::rank(const Member& member, const SharedMessage& message) {
+    if (member.connected) return Rank::Connected;
+    const bool downgraded =
+        message.qos != mqtt::QoS::AtMostOnce && member.member.qos == mqtt::QoS::AtMostOnce;
+    return downgraded ? Rank::Loses : Rank::Keeps;
+}
+
+std::optional<std::size_t> SharedDispatcher::from(std::size_t start,
+                                                  const SharedMessage& message) const {
+    std::optional<std::size_t> best;
+    Rank best_rank = Rank::Loses;
+    bool anyone_else = false;
     for (std::size_t i = 0; i < members_.size(); ++i) {
         const std::size_t at = (start + i) % members_.size();
-        if (members_[at].credit > 0) return at;
+        const Rank its_rank = rank(members_[at], message);
+        anyone_else = anyone_else || its_rank != Rank::Loses;
+        if (members_[at].credit == 0 || (best && its_rank >= best_rank)) continue;
+        best = at;
+        best_rank = its_rank;
+        if (best_rank == Rank::Connected) break;
     }
-    return std::nullopt;
+    if (best_rank == Rank::Loses && anyone_else) return std::nullopt;
+    return best;
 }
 
 std::size_t SharedDispatcher::preferred(const SharedMessage& message) {
@@ -64,7 +96,7 @@ std::size_t SharedDispatcher::preferred(const SharedMessage& message) {
 
 std::optional<GroupMember> SharedDispatcher::pick(const SharedMessage& message) {
     if (members_.empty()) return std::nullopt;
-    const auto at = from(preferred(message));
+    const auto at = from(preferred(message), message);
     if (!at) return std::nullopt;
     Member& member = members_[*at];
     --member.credit;

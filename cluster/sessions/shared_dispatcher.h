@@ -1,9 +1,12 @@
 // Which member of a shared group gets a message: the leader's side, held in memory only.
 //
-// It knows the members, the credit each gave (how many messages more it takes), and the messages
-// that are with memory-only members and not yet acknowledged. What a durable member was given is
-// none of its business: that is in the member's queue. A new leader starts an empty one: members
-// give credit again, what the old one had in flight is settled or returned by the members' loops.
+// It knows the members, which of the durable ones are connected, the credit each gave (how many
+// messages more it takes), and the messages that are with memory-only members and not yet
+// acknowledged. Connected members come first; of those that are away, one whose grant is QoS 0
+// would lose what it is given, so it gets that only when there is nobody else. What a durable
+// member was given is none of its business: that is in the member's queue. A new leader starts an
+// empty one: members give credit again, what the old one had in flight is settled or returned by
+// the members' loops.
 //
 //   pick ──► (durable)  GroupPick is proposed, nothing to remember
 //        └─► (memory)   ticket: in flight ──settle──► gone
@@ -32,6 +35,7 @@ enum class SharedStrategy : uint8_t { RoundRobin, Random, HashClientId, HashTopi
 struct SharedMessage {
     uint64_t publisher = 0;   // hash of the publisher's client id
     uint64_t topic_hash = 0;  // hash64 of the topic
+    mqtt::QoS qos = mqtt::QoS::AtLeastOnce;
 };
 
 class SharedDispatcher {
@@ -53,6 +57,10 @@ class SharedDispatcher {
     // Credit is what a member takes from now on, not an addition.
     void set_credit(const Destination& member, uint32_t credit);
     [[nodiscard]] uint32_t credit(const Destination& member) const;
+    // A new member counts as connected, since it takes a connection to subscribe.
+    void set_connected(const Destination& member, bool connected);
+    void all_durable_away();
+    [[nodiscard]] std::optional<mqtt::QoS> granted(const Destination& member) const;
 
     // Picks a member and uses one of its credits. Hash strategies and sticky prefer a member but
     // pass over one without credit: a slow member holds up no group.
@@ -75,11 +83,17 @@ class SharedDispatcher {
     struct Member {
         GroupMember member;
         uint32_t credit = 0;
+        bool connected = true;
         std::map<Ticket, InFlight> in_flight;
     };
+    // How well a member can take a message, best first.
+    enum class Rank : uint8_t { Connected, Keeps, Loses };
+    [[nodiscard]] static Rank rank(const Member& member, const SharedMessage& message);
     [[nodiscard]] Member* find(const Destination& member);
-    // The first with credit from `start` on, going round.
-    [[nodiscard]] std::optional<std::size_t> from(std::size_t start) const;
+    // The first of the best rank with credit from `start` on, going round. None of those that would
+    // lose the message while others are only out of credit.
+    [[nodiscard]] std::optional<std::size_t> from(std::size_t start,
+                                                  const SharedMessage& message) const;
     [[nodiscard]] std::size_t preferred(const SharedMessage& message);
 
     SharedStrategy strategy_;

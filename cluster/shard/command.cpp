@@ -29,6 +29,7 @@ enum class Kind : uint8_t {
     Void = 16,
     EndSession = 17,
     GroupPick = 18,
+    OutboxReturn = 19,
 };
 
 template <typename Enum>
@@ -170,11 +171,20 @@ void write(RecordWriter& out, const Retain& body) {
     out.text(body.message);
 }
 
-void write(RecordWriter& out, const OutboxDone& body) {
-    body.target.write(out);
-    out.u32(static_cast<uint32_t>(body.numbers.size()));
-    for (const OutboxNumber number : body.numbers)
+void write_entries(RecordWriter& out, const OutboxTarget& target,
+                   const std::vector<OutboxNumber>& numbers) {
+    target.write(out);
+    out.u32(static_cast<uint32_t>(numbers.size()));
+    for (const OutboxNumber number : numbers)
         out.id(number);
+}
+
+void write(RecordWriter& out, const OutboxDone& body) {
+    write_entries(out, body.target, body.numbers);
+}
+
+void write(RecordWriter& out, const OutboxReturn& body) {
+    write_entries(out, body.target, body.numbers);
 }
 
 void write(RecordWriter& out, const Route& body) {
@@ -350,8 +360,9 @@ Retain read_retain(RecordReader& in) {
     return body;
 }
 
-OutboxDone read_outbox_done(RecordReader& in) {
-    OutboxDone body;
+template <typename Body>
+Body read_entries(RecordReader& in) {
+    Body body;
     body.target = OutboxTarget::read(in);
     const uint32_t count = read_count(in, 8);
     body.numbers.reserve(count);
@@ -440,7 +451,7 @@ CommandBody read_body(RecordReader& in, Kind kind) {
         case Kind::Retain:
             return read_retain(in);
         case Kind::OutboxDone:
-            return read_outbox_done(in);
+            return read_entries<OutboxDone>(in);
         case Kind::Route:
             return read_route(in);
         case Kind::Made:
@@ -455,6 +466,8 @@ CommandBody read_body(RecordReader& in, Kind kind) {
             return EndSession{in.text()};
         case Kind::GroupPick:
             return read_group_pick(in);
+        case Kind::OutboxReturn:
+            return read_entries<OutboxReturn>(in);
     }
     in.fail();
     return Void{};
@@ -542,6 +555,8 @@ const char* command_name(const CommandBody& body) {
             return "end-session";
         case Kind::GroupPick:
             return "group-pick";
+        case Kind::OutboxReturn:
+            return "outbox-return";
     }
     return "unknown";
 }

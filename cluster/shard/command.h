@@ -182,6 +182,13 @@ struct OutboxDone {
     std::vector<OutboxNumber> numbers;
 };
 
+// Entries whose picked member did not take them: they leave the outbox and are in their group's
+// queue again, in one step, so that a crash finds each in one place.
+struct OutboxReturn {
+    OutboxTarget target;
+    std::vector<OutboxNumber> numbers;
+};
+
 // At the shard of a filter, at `wildcards`, or (filter "$share/name/filter", destination a Session
 // or Connection) at the shard of a shared group.
 struct Route {
@@ -225,7 +232,7 @@ struct GroupPick {
 
 using CommandBody = std::variant<Attach, Detached, Subscribe, Unsubscribe, Enqueue, EnqueueGroup,
                                  Ack, OutboxPut, Release, Retain, OutboxDone, Route, Made, NodeDown,
-                                 Tick, Void, EndSession, GroupPick>;
+                                 Tick, Void, EndSession, GroupPick, OutboxReturn>;
 
 struct Command {
     CommandHeader header;

@@ -133,6 +133,7 @@ void ShardState::Impl::complete_attach(Session* session, const std::string& clie
         result.mark = queue.mark();
         result.subscriptions = static_cast<uint32_t>(session->durable->subscriptions.size());
         if (queue.messages() > 0) actions_->new_messages.push_back(session->id);
+        if (!session->durable->shares.empty()) actions_->presence.push_back(session->id);
     }
     answer_attach(asked, AnswerCode::Applied, result);
 }
@@ -197,6 +198,7 @@ void ShardState::Impl::go_away(Session& session) {
     if (session.expiry_s != kNeverExpires) {
         timers_.set(session.expires_at, after_seconds(session.expiry_s), TimerKind::Expiry, id);
     }
+    if (!session.durable->shares.empty()) actions_->presence.push_back(session.id);
     if (options_.shared_handover_on_disconnect) return_shared(session, 0);
     arm_purge(session, session.durable->queue.next_expiry());
 }
@@ -331,13 +333,12 @@ uint32_t ShardState::Impl::node_down_groups(Incarnation incarnation, uint32_t bu
             budget -= static_cast<uint32_t>(entries.size());
             for (const OutboxEntry& entry : entries) {
                 // Handing over may have begun, so QoS 2 ends with its receiver [MQTT-4.8.2-5].
-                SharedGroup* group = entry.qos < 2 ? groups_.find(entry.group) : nullptr;
-                if (group == nullptr) {
+                if (entry.qos < 2) {
+                    return_to_queue(entry);
+                } else {
                     ++counters_.session_ended;
                     bodies_.release(entry.body);
-                    continue;
                 }
-                push_group(*group, {entry.body, entry.bytes, entry.expires_at, entry.qos});
             }
         }
     }

@@ -113,6 +113,7 @@ class ShardState::Impl {
     void on(const Void& body);
     void on(const EndSession& body);
     void on(const GroupPick& body);
+    void on(const OutboxReturn& body);
 
     // In shard_attach.cpp.
     [[nodiscard]] Session* bring_up_to_now(Session* session);
@@ -165,13 +166,16 @@ class ShardState::Impl {
     [[nodiscard]] bool acknowledge(Session& session, const AckItem& item);
     void purge_queue(Session& session, std::size_t max);
     void arm_purge(Session& session, ClusterTime expires_at);
-    // QoS 1 entries that came by shared subscriptions go back (share 0: all of them).
+    // Entries that came by shared subscriptions go back (share 0: all of them), of QoS 2 those that
+    // no connection can have been sent.
     void return_shared(Session& session, uint16_t share);
 
     // In shard_outbox.cpp.
     void put_outbox(const OutboxTarget& target, OutboxEntry entry);
     void return_to_group(std::string_view share_filter, OutboxEntry entry);
     void push_group(SharedGroup& group, const GroupMessage& message);
+    // An entry that its member did not take; it was admitted before, so no limit applies.
+    void return_to_queue(const OutboxEntry& entry);
     void drop_group_messages(SharedGroup& group);
     void purge_group(SharedGroup& group);
 

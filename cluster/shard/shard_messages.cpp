@@ -107,10 +107,14 @@ void ShardState::Impl::restrict_to(const Incoming& incoming, const Restriction& 
             if (found != session->durable->subscriptions.end()) subscription = &found->second;
         }
         if (subscription == nullptr) {
-            // The member went while the message was on its way: it goes to another one.
-            const bool back = from_group && incoming.view.qos == mqtt::QoS::AtLeastOnce &&
+            // The member went while the message was on its way: it goes to another one. QoS 2 too,
+            // since its delivery has not begun [MQTT-4.8.2-5].
+            const bool back = from_group && incoming.view.qos != mqtt::QoS::AtMostOnce &&
                               shared_group_of(only.filter).has_value();
-            if (!back) continue;
+            if (!back) {
+                if (!only.retained_replay) ++counters_.session_ended;
+                continue;
+            }
             OutboxEntry entry;
             entry.body = bodies_.add(incoming.flat, *batch_);
             entry.bytes = static_cast<uint32_t>(incoming.flat.size());
@@ -341,10 +345,12 @@ void ShardState::Impl::arm_purge(Session& session, ClusterTime expires_at) {
 
 void ShardState::Impl::return_shared(Session& session, uint16_t share) {
     DurableState& durable = *session.durable;
+    const MessageNumber sent = durable.queue.sent_mark();
     std::vector<std::pair<MessageNumber, uint16_t>> back;
     durable.queue.for_each(MessageNumber(), [&](MessageNumber number, const QueuedMessage& entry) {
         const bool wanted = entry.share != 0 && (share == 0 || entry.share == share);
-        if (wanted && entry.qos == mqtt::QoS::AtLeastOnce) back.emplace_back(number, entry.share);
+        const bool begun = entry.qos == mqtt::QoS::ExactlyOnce && number <= sent;
+        if (wanted && !begun) back.emplace_back(number, entry.share);
         return true;
     });
     for (const auto& [number, from] : back) {

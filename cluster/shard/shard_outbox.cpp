@@ -122,8 +122,10 @@ void ShardState::Impl::on(const EnqueueGroup& body) {
     }
     EnqueueGroupResult result;
     SharedGroup* group = groups_.find(body.group);
+    // What a member gave back was admitted before: it waits whoever is left, and needs no room.
+    const bool returned = body.source && body.source->stream.target.kind == OutboxTargetKind::Group;
     // Not counted as taken from the outbox: the leader forwards it and keeps its own filter.
-    if (group == nullptr || !group->any_durable()) {
+    if (!returned && (group == nullptr || !group->any_durable())) {
         result.repeat = body.source && repeats_.taken(*body.source);
         answer(AnswerCode::Applied, result);
         return;
@@ -131,9 +133,15 @@ void ShardState::Impl::on(const EnqueueGroup& body) {
     EnqueueGroupResult repeat;
     repeat.repeat = true;
     if (!take_from_outbox(body.source, repeat)) return;
+    if (group == nullptr) {
+        ++counters_.session_ended;
+        answer(AnswerCode::Applied, repeat);
+        return;
+    }
     const uint64_t bytes = body.message.size();
-    if (group->messages.size() >= options_.group_messages_max ||
-        (group->bytes > 0 && group->bytes + bytes > options_.group_bytes_max)) {
+    const bool full = group->messages.size() >= options_.group_messages_max ||
+                      (group->bytes > 0 && group->bytes + bytes > options_.group_bytes_max);
+    if (full && !returned) {
         ++counters_.group_full;
         answer(AnswerCode::LimitExceeded, result);
         return;
@@ -214,6 +222,29 @@ void ShardState::Impl::on(const GroupPick& body) {
     }
     put_outbox(target, std::move(entry));
     answer(AnswerCode::Applied);
+}
+
+void ShardState::Impl::on(const OutboxReturn& body) {
+    if (body.target.kind != OutboxTargetKind::Node) {
+        answer(AnswerCode::Malformed);
+        return;
+    }
+    for (const OutboxNumber number : body.numbers) {
+        const auto entry = outbox_.done(body.target, number, *batch_);
+        if (entry) return_to_queue(*entry);
+    }
+    if (!body.numbers.empty()) actions_->outbox_ready = true;
+    answer(AnswerCode::Applied);
+}
+
+void ShardState::Impl::return_to_queue(const OutboxEntry& entry) {
+    SharedGroup* group = groups_.find(entry.group);
+    if (group == nullptr) {
+        ++counters_.session_ended;
+        bodies_.release(entry.body);
+        return;
+    }
+    push_group(*group, {entry.body, entry.bytes, entry.expires_at, entry.qos});
 }
 
 // Promised before, so it goes in even when the outbox is full; the queue it comes from was limited.

@@ -357,9 +357,9 @@ Status ShardState::read_group(
     std::string scratch;
     uint32_t count = 0;
     for (auto at = group->messages.lower_bound(from); at != group->messages.end(); ++at) {
-        if (count++ == max_count) break;
         const GroupMessage& queued = at->second;
         if (queued.expires_at.value() != 0 && queued.expires_at <= leader_now) continue;
+        if (count++ == max_count) break;
         const auto flat = impl_->bodies_.read(queued.body, *impl_->store_, scratch);
         if (!flat.ok()) return flat.error();
         auto message = mqtt::decode_message(*flat);

@@ -21,6 +21,7 @@ void Actions::clear() {
     let_go.clear();
     new_messages.clear();
     ended.clear();
+    presence.clear();
     made.clear();
     live.clear();
     messages.clear();

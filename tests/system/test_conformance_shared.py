@@ -4,6 +4,7 @@ import collections
 import unittest
 
 from lib import mqtt_wire as wire
+from lib.broker import Broker
 from lib.case import BrokerCase, V4_AND_V5, quorate_only, statement
 from lib.transport import Timeout
 
@@ -264,7 +265,6 @@ class Strategies(SharedCase):
     """Each strategy on a broker of its own."""
 
     def test_strategies_choose_as_documented(self):
-        from lib.broker import Broker
         for strategy in ("hash_clientid", "hash_topic", "sticky", "random", "round_robin"):
             with self.subTest(strategy=strategy):
                 broker = Broker({"shared.strategy": strategy, "cluster.shards": 4,

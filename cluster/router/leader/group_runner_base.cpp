@@ -44,9 +44,10 @@ bool GroupRunnerBase::try_propose(std::string_view command) {
     return group_->propose(refusal, Growth::Frees).ok();
 }
 
-void GroupRunnerBase::propose_own(const CommandBody& body) {
+void GroupRunnerBase::propose_own(const CommandBody& body, uint64_t token) {
     std::string bytes;
     CommandHeader header;
+    header.token = token;
     header.lane = {router_.incarnation(), router_.exchange().port_of(router_.id()).value(),
                    LaneClass::Leader};
     encode_command(bytes, header, body);

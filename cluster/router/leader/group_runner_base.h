@@ -69,7 +69,8 @@ class GroupRunnerBase : public StateMachine {
     [[nodiscard]] virtual bool grows(const CommandBody& /*body*/) const { return true; }
     // The leader's work at the end of each turn.
     virtual void work() {}
-    void propose_own(const CommandBody& body);
+    // `token` comes back in the answer; 0 when nobody looks at it.
+    void propose_own(const CommandBody& body, uint64_t token = 0);
     // Ops are shown to all readers, then the answers go out. Both are taken over.
     void show(std::vector<DirectoryOp> ops, std::vector<GroupAnswer> then);
 

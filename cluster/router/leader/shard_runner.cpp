@@ -35,9 +35,10 @@ ShardRunner::ShardRunner(ShardId shard, const ShardOptions& options,
       feed_(shard, router, log),
       let_gos_(shard, router),
       shared_(
-          shard, router, shared, [this](const CommandBody& body) { propose_own(body); },
-          [this](const OutboxTarget& target, OutboxNumber number) {
-              done_[target].push_back(number);
+          shard, router, shared,
+          [this](const CommandBody& body, uint64_t token) { propose_own(body, token); },
+          [this](const OutboxTarget& target, OutboxNumber number, HandedOver how) {
+              (how == HandedOver::Taken ? done_ : back_)[target].push_back(number);
           }),
       kept_qos0_({options.kept_qos0_max, options.kept_qos0_bytes_max}) {}
 
@@ -109,12 +110,17 @@ void ShardRunner::applied(LogIndex) {
             feed_.touch(session);
         for (const LiveCopy& copy : actions_.live)
             send_live(copy);
+        for (const SessionId session : actions_.presence)
+            tell_presence(session);
         for (const SessionEnded& ended : actions_.ended) {
             feed_.ended(ended.session);
             kept_qos0_.ended(ended.session);
         }
         routes_dirty_ = routes_dirty_ || actions_.routes_wanted;
-        outbox_dirty_ = outbox_dirty_ || actions_.outbox_ready;
+        if (actions_.outbox_ready) {
+            outbox_dirty_ = true;
+            shared_.outbox_moved();
+        }
         for (const std::string& group : actions_.group_messages)
             shared_.touch(group);
         if (actions_.work_left) {
@@ -212,6 +218,9 @@ void ShardRunner::send_answers() {
     for (std::size_t at = 0; at < actions_.answers.size(); ++at) {
         Answer& answer = actions_.answers[at];
         if (std::holds_alternative<AckResult>(answer.result)) feed_.windows_moved();
+        const bool own = answer.lane.lane_class == LaneClass::Leader &&
+                         answer.lane.incarnation == router_.incarnation();
+        if (own && answer.token != 0) shared_.on_pick(answer.token, answer.code);
         const auto waiting = waiting_.find(at);
         if (waiting != waiting_.end()) {
             routes_.wait({group_id(), std::move(answer)}, waiting->second);
@@ -251,7 +260,7 @@ void ShardRunner::begin_leading() {
         let_gos_.ask(request);
     owe_node_downs();
     for (const std::string& group : state_->groups())
-        shared_.touch(group);
+        shared_.restore(group, *state_);
     schedule();
 }
 
@@ -263,6 +272,7 @@ void ShardRunner::end_leading() {
     shared_.clear();
     handed_over_.clear();
     done_.clear();
+    back_.clear();
     session_hand_overs_.clear();
     timer_at_.reset();
 }
@@ -277,10 +287,13 @@ void ShardRunner::work() {
         routes_.drive(*state_);
     }
     if (outbox_dirty_) drive_outbox();
-    if (!done_.empty()) {
+    if (!done_.empty() || !back_.empty()) {
         for (auto& [target, numbers] : done_)
             propose_own(OutboxDone{target, std::move(numbers)});
+        for (auto& [target, numbers] : back_)
+            propose_own(OutboxReturn{target, std::move(numbers)});
         done_.clear();
+        back_.clear();
         outbox_dirty_ = true;  // its window has room again once that is applied
     }
     if (shared_.idle() && feed_.idle()) return;  // most shards in most turns: not even the time
@@ -349,6 +362,24 @@ void ShardRunner::shared_ack(const SharedAck& ack) {
     if (leading()) shared_.ack(ack);
 }
 
+void ShardRunner::presence(const SharedPresence& presence) {
+    if (leading()) shared_.presence(presence);
+}
+
+void ShardRunner::tell_presence(SessionId id) {
+    const auto session = state_->session(id);
+    if (!session) return;
+    for (const SubscriptionView& subscription : state_->subscriptions(id)) {
+        const auto group = shared_group_of(subscription.filter);
+        if (!group) continue;
+        const ShardId at = shard_of_group(*group, router_.layout());
+        router_.outbound()
+            .worker(router_.worker_of(group_of(at)))
+            .presence.push_back({at, std::string(*group), Destination::to_session(shard_, id),
+                                 session->connection.has_value()});
+    }
+}
+
 bool ShardRunner::retained(const RetainedQuery& query, uint32_t room, RetainedPage& page) {
     if (!leading()) return true;
     uint64_t bytes = 0;
@@ -397,7 +428,7 @@ void ShardRunner::hand_over_answered(uint32_t token) {
 }
 
 void ShardRunner::group_answered(uint32_t token, const Answer& answer) {
-    if (leading()) shared_.on_command(token, answer);
+    if (leading()) shared_.on_command(token, answer, *state_);
 }
 
 void ShardRunner::hand_over_done(const HandOverDone& done) {

@@ -47,6 +47,7 @@ class ShardRunner final : public GroupRunnerBase {
     void publish_live(const mqtt::MessageView& message);
     void publish_group(const GroupPublish& publish);
     void shared_ack(const SharedAck& ack);
+    void presence(const SharedPresence& presence);
     // Adds a page of at most `room` messages; false when this shard has more (see `page.next`).
     bool retained(const RetainedQuery& query, uint32_t room, RetainedPage& page);
     [[nodiscard]] bool has_retained(std::string_view topic) const;
@@ -84,6 +85,8 @@ class ShardRunner final : public GroupRunnerBase {
     void take_entry(const OutboxTarget& target, const OutboxEntryView& entry);
     void repeat_let_gos();
     void schedule_repeat();
+    // Tells the leaders of a session's shared groups whether it is connected.
+    void tell_presence(SessionId session);
     void settle_expired();
     void schedule();
     void owe_node_downs();
@@ -104,6 +107,7 @@ class ShardRunner final : public GroupRunnerBase {
     std::map<std::size_t, std::vector<std::pair<RouteName, RouteSerial>>> waiting_;
     std::map<OutboxTarget, OutboxNumber> handed_over_;  // up to here, by this leader
     std::map<OutboxTarget, std::vector<OutboxNumber>> done_;
+    std::map<OutboxTarget, std::vector<OutboxNumber>> back_;  // for their groups' queues
     uint32_t next_hand_over_ = 0;
     std::map<uint32_t, SessionHandOver> session_hand_overs_;
     std::vector<SessionFeed::Expired> expired_;

@@ -1,3 +1,4 @@
+// Long, because both kinds of groups are led here, and a group changes from one to the other.
 #include "cluster/router/leader/shared_leader.h"
 
 #include <algorithm>
@@ -13,6 +14,7 @@ namespace {
 // Durable members take what they are given into their queues, whose limits are their own.
 constexpr uint32_t kDurableCredit = 1U << 30;
 constexpr uint32_t kPickPage = 256;
+constexpr std::size_t kPicksMax = 1024;  // of a group, on their way through the log
 // A ticket has 48 bits, so that a loop can keep it in one number with the shard it belongs to.
 constexpr uint32_t kIndexBits = 24;
 constexpr uint64_t kFlightsMax = (uint64_t{1} << kIndexBits) - 1;
@@ -22,6 +24,10 @@ mqtt::MessageView view_of(const SharedBytes& flat) {
     const auto message = mqtt::decode_message(flat.text());
     ASSERT(message.has_value(), "a message of this process is well formed");
     return *message;
+}
+
+SharedMessage seen(const mqtt::MessageView& message) {
+    return {message.publisher, hash64(message.topic), message.qos};
 }
 
 }  // namespace
@@ -38,6 +44,7 @@ void SharedLeader::clear() {
         free_flights_.push_back(static_cast<uint32_t>(&flight - flights_.data()));
     }
     asked_.clear();
+    picks_.clear();
     touched_.clear();
     no_room_.clear();
     groups_.clear();
@@ -53,7 +60,22 @@ SharedLeader::Group& SharedLeader::group(std::string_view name) {
 void SharedLeader::touch(std::string_view name) {
     Group& to = group(name);
     to.loaded = false;
+    to.outbox_full = false;
     look_at(to);
+}
+
+void SharedLeader::restore(std::string_view name, const ShardState& state) {
+    Group& to = group(name);
+    load(to, state);
+    to.dispatcher.all_durable_away();
+    look_at(to);
+}
+
+void SharedLeader::presence(const SharedPresence& presence) {
+    const auto found = groups_.find(presence.group);
+    if (found == groups_.end()) return;
+    found->second->dispatcher.set_connected(presence.member, presence.connected);
+    look_at(*found->second);
 }
 
 void SharedLeader::look_at(Group& group) {
@@ -99,11 +121,25 @@ bool SharedLeader::flies(const Group& group) const {
                                [&](const Flight& flight) { return flight.group == &group; });
 }
 
+uint32_t SharedLeader::under_way(const Group& group, const Destination& member) const {
+    const auto flying = std::ranges::count_if(flights_, [&](const Flight& flight) {
+        return flight.group == &group && flight.member == member;
+    });
+    const auto picked = std::ranges::count_if(picks_, [&](const auto& entry) {
+        return entry.second.group == &group && entry.second.member == member;
+    });
+    return static_cast<uint32_t>(flying + picked);
+}
+
 void SharedLeader::load(Group& group, const ShardState& state) {
     group.loaded = true;
     const auto view = state.group(group.name);
     std::vector<GroupMember> members;
     if (view) members = view->members;
+    // Connections of an earlier start of this node: their NodeDown is on its way.
+    std::erase_if(members, [this](const GroupMember& member) {
+        return !member.durable() && member.member.connection.incarnation != router_.incarnation();
+    });
     group.any_durable = view && view->any_durable;
     std::vector<Destination> fresh;
     for (const GroupMember& member : members) {
@@ -116,10 +152,7 @@ void SharedLeader::load(Group& group, const ShardState& state) {
     for (const Destination& member : fresh) {
         if (member.kind == DestinationKind::Session) continue;
         // What a known member still has in flight stays taken from its window.
-        const auto has =
-            static_cast<uint32_t>(std::ranges::count_if(flights_, [&](const Flight& flight) {
-                return flight.group == &group && flight.member == member;
-            }));
+        const uint32_t has = under_way(group, member);
         group.dispatcher.set_credit(
             member, options_.member_window > has ? options_.member_window - has : 0);
     }
@@ -129,7 +162,10 @@ void SharedLeader::publish(const GroupPublish& publish, const ShardState& state)
     Group& to = group(publish.group.group);
     if (!to.loaded) load(to, state);
     const mqtt::MessageView message = view_of(publish.message);
-    if (message.qos != mqtt::QoS::AtMostOnce && to.any_durable) {
+    // What a member gave back may be in the replicated queue already: only the log knows.
+    const bool returned =
+        publish.source && publish.source->stream.target.kind == OutboxTargetKind::Group;
+    if (returned || (message.qos != mqtt::QoS::AtMostOnce && to.any_durable)) {
         commit(publish);
     } else {
         forward(to, publish, message);
@@ -155,22 +191,31 @@ void SharedLeader::commit(const GroupPublish& publish) {
                    std::nullopt, body);
 }
 
-void SharedLeader::on_command(uint32_t token, const Answer& answer) {
+void SharedLeader::on_command(uint32_t token, const Answer& answer, const ShardState& state) {
     const auto found = asked_.find(token);
     if (found == asked_.end()) return;
     const Asked asked = std::move(found->second);
     asked_.erase(found);
     const auto* result = std::get_if<EnqueueGroupResult>(&answer.result);
-    if (result != nullptr && !result->queued && !result->repeat) {
-        // The last durable member left meanwhile: the others get it without a commit.
-        forward(group(asked.publish.group.group), asked.publish, view_of(asked.publish.message));
+    const bool applied = result != nullptr && answer.code == AnswerCode::Applied;
+    if (applied && !result->queued && !result->repeat) {
+        // The last durable member left meanwhile: the others get it without a commit, unless there
+        // is a new one by now.
+        Group& to = group(asked.publish.group.group);
+        if (!to.loaded) load(to, state);
+        if (to.any_durable) {
+            commit(asked.publish);
+        } else {
+            forward(to, asked.publish, view_of(asked.publish.message));
+        }
         return;
     }
     if (asked.done) {
         router_.answer_hand_over(*asked.done);
         return;
     }
-    const bool taken = result != nullptr && (result->queued || result->repeat);
+    if (asked.ticket == 0) return;
+    const bool taken = applied && (result->queued || result->repeat);
     router_.answer_taken(asked.from,
                          {asked.ticket, taken ? 1U : 0U,
                           answer.code == AnswerCode::LimitExceeded ? mqtt::ReasonCode::QuotaExceeded
@@ -210,7 +255,7 @@ void SharedLeader::forward(Group& group, const GroupPublish& publish,
 
 bool SharedLeader::dispatch(Group& group, const SharedBytes& flat,
                             const mqtt::MessageView& message) {
-    const auto member = group.dispatcher.pick({message.publisher, hash64(message.topic)});
+    const auto member = group.dispatcher.pick(seen(message));
     if (!member) return false;
     if (member->member.kind != DestinationKind::Connection) {
         group.dispatcher.unpick(member->member);
@@ -257,21 +302,24 @@ void SharedLeader::room(const ConnectionRef& connection) {
 
 void SharedLeader::send_picked(const OutboxTarget& target, const OutboxEntryView& entry,
                                SharedBytes message) {
+    if (entry.member.connection.incarnation != router_.incarnation()) return;
     Group& from = group(entry.group);
     SharedDelivery delivery;
     delivery.connection = entry.member.connection;
     delivery.shard = shard_;
-    delivery.qos = entry.message.qos;
+    delivery.qos = std::min(entry.message.qos,
+                            from.dispatcher.granted(entry.member).value_or(mqtt::QoS::ExactlyOnce));
     delivery.group_hash = from.hash;
     delivery.message = message;
-    delivery.ticket =
-        take_off({&from, 0, entry.member, std::move(message), target, entry.source.number});
-    if (delivery.connection.incarnation == router_.incarnation()) {
-        router_.outbound().loop(delivery.connection.loop).shared.push_back(std::move(delivery));
+    if (delivery.qos == mqtt::QoS::AtMostOnce) {
+        // Nobody answers it: handed over with the parcel.
+        from.dispatcher.unpick(entry.member);
+        done_(target, entry.source.number, HandedOver::Taken);
     } else {
-        ack({shard_, delivery.ticket,
-             SharedAck::Kind::Unsent});  // of an earlier start of this node
+        delivery.ticket =
+            take_off({&from, 0, entry.member, std::move(message), target, entry.source.number});
     }
+    router_.outbound().loop(delivery.connection.loop).shared.push_back(std::move(delivery));
 }
 
 void SharedLeader::ack(const SharedAck& ack) {
@@ -291,13 +339,7 @@ void SharedLeader::ack(const SharedAck& ack) {
     const bool again =
         no_room || ack.kind == SharedAck::Kind::Unsent || ack.kind == SharedAck::Kind::UnackedQos1;
     if (flight.target) {
-        if (again) {
-            EnqueueGroup body;
-            body.group = flight.group->name;
-            body.message = flight.message.text();
-            propose_(body);
-        }
-        done_(*flight.target, flight.number);
+        done_(*flight.target, flight.number, again ? HandedOver::Returned : HandedOver::Taken);
     } else if (again) {
         flight.group->waiting.push_front(flight.message);
         flight.group->waiting_bytes += flight.message.size();
@@ -305,7 +347,24 @@ void SharedLeader::ack(const SharedAck& ack) {
     look_at(*flight.group);
 }
 
+void SharedLeader::commit_waiting(Group& group) {
+    for (uint32_t i = 0; i < kPickPage && !group.waiting.empty(); ++i) {
+        GroupPublish publish;
+        publish.from = router_.outbound().self();
+        publish.group = {shard_, group.name};
+        publish.message = std::move(group.waiting.front());
+        group.waiting_bytes -= publish.message.size();
+        group.waiting.pop_front();
+        commit(publish);
+    }
+    if (!group.waiting.empty()) look_at(group);
+}
+
 void SharedLeader::drain(Group& group) {
+    if (group.any_durable) {
+        commit_waiting(group);
+        return;
+    }
     while (!group.waiting.empty() &&
            dispatch(group, group.waiting.front(), view_of(group.waiting.front()))) {
         group.waiting_bytes -= group.waiting.front().size();
@@ -319,28 +378,71 @@ void SharedLeader::work(const ShardState& state, ClusterTime leader_now) {
     for (Group* to : touched) {
         to->touched = false;
         if (!to->loaded) load(*to, state);
-        if (to->any_durable) pick(*to, state, leader_now);
+        pick(*to, state, leader_now);
         drain(*to);
-        const bool over = to->dispatcher.members() == 0 && to->waiting.empty() && !to->touched;
+        const bool over = to->dispatcher.members() == 0 && to->waiting.empty() &&
+                          to->picking.empty() && !to->touched;
         if (over && !flies(*to)) groups_.erase(groups_.find(to->name));
     }
 }
 
+// Whoever the members are: what was queued for a durable one outlives it.
 void SharedLeader::pick(Group& group, const ShardState& state, ClusterTime leader_now) {
+    group.more = false;
+    if (group.outbox_full || group.dispatcher.members() == 0) return;
     uint32_t read = 0;
-    const Status status = state.read_group(
-        group.name, group.picked.next(), kPickPage, leader_now,
-        [&](MessageNumber number, const mqtt::MessageView& message) {
-            const auto member = group.dispatcher.pick({message.publisher, hash64(message.topic)});
-            if (!member) return false;
-            if (member->durable()) group.dispatcher.unpick(member->member);
-            group.picked = number;
-            ++read;
-            propose_(GroupPick{group.name, number, member->member});
-            return true;
-        });
+    const Status status =
+        state.read_group(group.name, group.picked.next(), kPickPage, leader_now,
+                         [&](MessageNumber number, const mqtt::MessageView& message) {
+                             if (!group.picking.contains(number)) {
+                                 group.more = group.picking.size() >= kPicksMax;
+                                 if (group.more) return false;
+                                 const auto member = group.dispatcher.pick(seen(message));
+                                 if (!member) return false;
+                                 propose_pick(group, number, *member);
+                             }
+                             group.picked = number;
+                             ++read;
+                             return true;
+                         });
     if (!status.ok()) return;  // the replica stops by itself when its state is damaged
     if (read == kPickPage) look_at(group);
+}
+
+void SharedLeader::propose_pick(Group& group, MessageNumber number, const GroupMember& member) {
+    if (member.durable()) group.dispatcher.unpick(member.member);
+    const uint64_t token = next_pick_++;
+    picks_[token] = {&group, number, member.member};
+    group.picking.insert(number);
+    propose_(GroupPick{group.name, number, member.member}, token);
+}
+
+void SharedLeader::on_pick(uint64_t token, AnswerCode code) {
+    const auto found = picks_.find(token);
+    if (found == picks_.end()) return;
+    const Pick pick = found->second;
+    picks_.erase(found);
+    Group& group = *pick.group;
+    group.picking.erase(pick.number);
+    if (code != AnswerCode::Applied) {
+        // Its member is gone, it has expired, or the outbox is full. If it is still queued, it is
+        // picked again, by the members as they are now.
+        if (pick.member.kind == DestinationKind::Connection) group.dispatcher.unpick(pick.member);
+        group.picked = std::min(group.picked, MessageNumber(pick.number.value() - 1));
+        if (code == AnswerCode::LimitExceeded) group.outbox_full = any_outbox_full_ = true;
+        group.loaded = false;
+    }
+    if (code != AnswerCode::Applied || group.more) look_at(group);
+}
+
+void SharedLeader::outbox_moved() {
+    if (!any_outbox_full_) return;
+    any_outbox_full_ = false;
+    for (auto& [name, group] : groups_) {
+        if (!group->outbox_full) continue;
+        group->outbox_full = false;
+        look_at(*group);
+    }
 }
 
 }  // namespace quorate::cluster

@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,6 +29,9 @@
 
 namespace quorate::cluster {
 
+// What became of an outbox entry: gone, or to be back in its group's queue.
+enum class HandedOver : uint8_t { Taken, Returned };
+
 struct SharedLeaderOptions {
     SharedStrategy strategy = SharedStrategy::RoundRobin;
     uint32_t waiting_max = 100'000;  // messages of a group that no member has room for
@@ -37,8 +41,9 @@ struct SharedLeaderOptions {
 
 class SharedLeader {
   public:
-    using Propose = std::function<void(const CommandBody&)>;
-    using Done = std::function<void(const OutboxTarget&, OutboxNumber)>;
+    // The token comes back with on_pick().
+    using Propose = std::function<void(const CommandBody&, uint64_t token)>;
+    using Done = std::function<void(const OutboxTarget&, OutboxNumber, HandedOver)>;
 
     SharedLeader(ShardId shard, WorkerRouter& router, const SharedLeaderOptions& options,
                  Propose propose, Done done)
@@ -49,13 +54,21 @@ class SharedLeader {
           done_(std::move(done)) {}
 
     void clear();
+    // A group that a new leader finds: its durable members are away until they say otherwise.
+    void restore(std::string_view group, const ShardState& state);
     // Its members have changed, or its replicated queue has something to pick.
     void touch(std::string_view group);
+    void presence(const SharedPresence& presence);
 
     void publish(const GroupPublish& publish, const ShardState& state);
     void ack(const SharedAck& ack);
-    void on_command(uint32_t token, const Answer& answer);
-    // An outbox entry whose picked member is a connection of this node.
+    void on_command(uint32_t token, const Answer& answer, const ShardState& state);
+    // A proposed pick was applied. One that was refused left its message in the queue.
+    void on_pick(uint64_t token, AnswerCode code);
+    // The shard's outbox may have room again.
+    void outbox_moved();
+    // An outbox entry whose picked member is a connection of this node. One of an earlier start
+    // waits for its NodeDown, which alone knows what may have been sent.
     void send_picked(const OutboxTarget& target, const OutboxEntryView& entry, SharedBytes message);
     [[nodiscard]] bool idle() const { return touched_.empty(); }
     // Once a turn: members as they are now, picks from replicated queues.
@@ -72,7 +85,15 @@ class SharedLeader {
         bool any_durable = false;
         std::deque<SharedBytes> waiting;  // memory only
         uint64_t waiting_bytes = 0;
-        MessageNumber picked;  // of the replicated queue, up to here
+        MessageNumber picked;             // of the replicated queue, up to here
+        std::set<MessageNumber> picking;  // picks on their way through the log
+        bool more = false;                // picking goes on when one of them is through
+        bool outbox_full = false;         // picking goes on when the outbox moves
+    };
+    struct Pick {
+        Group* group = nullptr;
+        MessageNumber number;
+        Destination member;
     };
     struct Flight {
         Group* group = nullptr;  // null: a free place
@@ -103,6 +124,11 @@ class SharedLeader {
     bool dispatch(Group& group, const SharedBytes& flat, const mqtt::MessageView& message);
     void drain(Group& group);
     void pick(Group& group, const ShardState& state, ClusterTime leader_now);
+    void propose_pick(Group& group, MessageNumber number, const GroupMember& member);
+    // What waits in memory for a member goes to the replicated queue, now that there is one.
+    void commit_waiting(Group& group);
+    // Messages a member has from the group, or that are on their way to it.
+    [[nodiscard]] uint32_t under_way(const Group& group, const Destination& member) const;
     // Gives back the credits of a connection that had no room.
     void room(const ConnectionRef& connection);
     // QoS 0 for a durable member: a live copy, if it is connected.
@@ -121,6 +147,9 @@ class SharedLeader {
     std::map<ConnectionRef, std::vector<std::string>> no_room_;  // groups to give a credit back to
     std::unordered_map<uint32_t, Asked> asked_;
     uint32_t next_asked_ = 0;
+    std::unordered_map<uint64_t, Pick> picks_;
+    bool any_outbox_full_ = false;
+    uint64_t next_pick_ = 1;  // of this process, so that no answer is taken for a later one's
 };
 
 }  // namespace quorate::cluster

@@ -1,5 +1,7 @@
 #include "cluster/router/leader/shared_leader.h"
 
+#include <algorithm>
+
 #include "tests/unit/catch.h"
 #include "tests/unit/router/node.h"
 
@@ -57,13 +59,22 @@ struct Setup {
     Node node;
     std::vector<std::string> proposed;
     std::vector<OutboxNumber> done;
+    std::vector<OutboxNumber> returned;
+    std::vector<uint64_t> tokens;
+    std::vector<GroupPick> picks;
     std::vector<uint64_t> tickets;
     std::vector<TakenBatch::Taken> taken;
     uint64_t serial = 0;
-    SharedLeader leader{
-        ShardId(0), node.router, options,
-        [this](const CommandBody& body) { proposed.push_back(command_name(body)); },
-        [this](const OutboxTarget&, OutboxNumber number) { done.push_back(number); }};
+    SharedLeader leader{ShardId(0), node.router, options,
+                        [this](const CommandBody& body, uint64_t token) {
+                            proposed.push_back(command_name(body));
+                            tokens.push_back(token);
+                            if (const auto* pick = std::get_if<GroupPick>(&body))
+                                picks.push_back(*pick);
+                        },
+                        [this](const OutboxTarget&, OutboxNumber number, HandedOver how) {
+                            (how == HandedOver::Taken ? done : returned).push_back(number);
+                        }};
 };
 
 using Texts = std::vector<std::string>;
@@ -208,11 +219,13 @@ TEST_CASE("A group with a durable member commits before it answers", "[R-1]") {
     };
     Answer queued;
     queued.result = EnqueueGroupResult{true, false, MessageNumber(1)};
-    setup.leader.on_command(token(0), queued);
-    setup.leader.on_command(token(0), queued);
+    const ShardState& state = setup.node.shard.state();
+    setup.leader.on_command(token(0), queued, state);
+    setup.leader.on_command(token(0), queued, state);
     Answer full;
     full.code = AnswerCode::LimitExceeded;
-    setup.leader.on_command(token(1), full);
+    full.result = EnqueueGroupResult{};
+    setup.leader.on_command(token(1), full, state);
     CHECK(setup.sent().empty());
     REQUIRE(setup.taken.size() == 2);
     CHECK(setup.taken[0].ticket == 11);
@@ -235,7 +248,111 @@ TEST_CASE("What is queued in a group is given to a member once", "[R-5]") {
     CHECK(setup.proposed == Texts{command_name(GroupPick{}), command_name(GroupPick{})});
 }
 
-TEST_CASE("A picked connection of an earlier start of the node gives its message back", "[R-5]") {
+TEST_CASE("A refused pick leaves its message to be picked again", "[R-5]") {
+    Setup setup;
+    const AttachResult session = setup.node.attach("c", 1);
+    const Destination durable = Destination::to_session(ShardId(0), session.session);
+    setup.node.member(kFilter, durable, 1);
+    const std::string message = flat("t", "m");
+    for (int i = 0; i < 2; ++i)
+        setup.node.shard.apply(setup.node.shard.header(), EnqueueGroup{kGroup, message, {}}, false);
+    setup.leader.touch(kGroup);
+    setup.work();
+    REQUIRE(setup.picks.size() == 2);
+
+    // The last durable member leaves before the picks are applied; a connection is there.
+    setup.connection(7);
+    setup.node.member(kFilter, durable, 2, true);
+    setup.leader.touch(kGroup);
+    setup.leader.on_pick(setup.tokens[0], AnswerCode::NotFound);
+    setup.leader.on_pick(setup.tokens[0], AnswerCode::NotFound);
+    setup.leader.on_pick(setup.tokens[1], AnswerCode::NotFound);
+    setup.work();
+    REQUIRE(setup.picks.size() == 4);
+    for (std::size_t i : {2U, 3U}) {
+        CHECK(setup.picks[i].number == MessageNumber(i - 1));
+        CHECK(setup.picks[i].member.kind == DestinationKind::Connection);
+    }
+
+    // The outbox is full: not before it moves.
+    setup.leader.on_pick(setup.tokens[2], AnswerCode::LimitExceeded);
+    setup.leader.on_pick(setup.tokens[3], AnswerCode::Applied);
+    setup.work();
+    CHECK(setup.picks.size() == 4);
+    setup.leader.outbox_moved();
+    setup.work();
+    REQUIRE(setup.picks.size() == 6);
+    CHECK(setup.picks[4].number == MessageNumber(1));
+}
+
+TEST_CASE("A queue is picked for connections when no durable member is left", "[MQTT-4.8.2-4]") {
+    SharedLeaderOptions options;
+    options.member_window = 2;
+    Setup setup(options);
+    const AttachResult session = setup.node.attach("c", 1);
+    const Destination durable = Destination::to_session(ShardId(0), session.session);
+    setup.node.member(kFilter, durable, 1);
+    const std::string message = flat("t", "m");
+    for (int i = 0; i < 3; ++i)
+        setup.node.shard.apply(setup.node.shard.header(), EnqueueGroup{kGroup, message, {}}, false);
+    setup.node.member(kFilter, Destination::to_connection(Node::connection(7)), 1);
+    setup.node.member(kFilter, durable, 2, true);
+    setup.leader.touch(kGroup);
+    setup.work();
+    CHECK(setup.picks.size() == 2);  // its window
+    setup.leader.touch(kGroup);
+    setup.work();
+    CHECK(setup.picks.size() == 2);  // what is on its way to it counts
+}
+
+TEST_CASE("What waits for a connection is committed when a durable member joins", "[R-1]") {
+    SharedLeaderOptions options;
+    options.member_window = 1;
+    Setup setup(options);
+    setup.connection(7);
+    setup.publish(1, "a");
+    setup.publish(2, "b");
+    CHECK(setup.sent() == Texts{"7:a"});
+    const AttachResult session = setup.node.attach("c", 1);
+    setup.node.member(kFilter, Destination::to_session(ShardId(0), session.session), 1);
+    setup.leader.touch(kGroup);
+    setup.work();
+    CHECK(setup.sent().empty());
+    const auto commands = setup.node.commands();
+    REQUIRE(commands.size() == 1);
+    CHECK(std::holds_alternative<EnqueueGroup>(commands[0].second.body));
+}
+
+TEST_CASE("A new leader gives to connections first, until durable members are back") {
+    Setup setup;
+    const AttachResult session = setup.node.attach("c", 1);
+    const Destination durable = Destination::to_session(ShardId(0), session.session);
+    setup.node.member(kFilter, durable, 1);
+    setup.node.member(kFilter, Destination::to_connection(Node::connection(7)), 1);
+    ConnectionRef old = Node::connection(8);
+    old.incarnation = make_incarnation(NodeId(1), 0);
+    setup.node.member(kFilter, Destination::to_connection(old), 1);
+    const std::string message = flat("t", "m");
+    const auto enqueue = [&] {
+        setup.node.shard.apply(setup.node.shard.header(), EnqueueGroup{kGroup, message, {}}, false);
+    };
+    for (int i = 0; i < 4; ++i)
+        enqueue();
+    setup.leader.restore(kGroup, setup.node.shard.state());
+    setup.work();
+    REQUIRE(setup.picks.size() == 4);
+    for (const GroupPick& pick : setup.picks)
+        CHECK(pick.member == Destination::to_connection(Node::connection(7)));
+    setup.leader.presence({ShardId(0), kGroup, durable, true});
+    enqueue();
+    enqueue();
+    setup.work();
+    REQUIRE(setup.picks.size() == 6);
+    CHECK(std::ranges::count(setup.picks, durable, &GroupPick::member) == 1);
+}
+
+TEST_CASE("A picked connection gives back what it was not sent, unless it is of an earlier start",
+          "[R-5]") {
     Setup setup;
     setup.connection(1);
     const std::string bytes = flat("t", "m");
@@ -251,12 +368,22 @@ TEST_CASE("A picked connection of an earlier start of the node gives its message
     CHECK(setup.done == std::vector<OutboxNumber>{OutboxNumber(4)});
     CHECK(setup.proposed.empty());
 
-    entry.member.connection.incarnation = make_incarnation(NodeId(1), 0);
     entry.source.number = OutboxNumber(5);
     setup.leader.send_picked({}, entry, SharedBytes(as_bytes(bytes)));
+    (void)setup.sent();
+    setup.settle(setup.tickets.at(0), SharedAck::Kind::Unsent);
+    CHECK(setup.returned == std::vector<OutboxNumber>{OutboxNumber(5)});
+    CHECK(setup.done.size() == 1);
+
+    // NodeDown alone decides what becomes of it.
+    entry.member.connection.incarnation = make_incarnation(NodeId(1), 0);
+    entry.source.number = OutboxNumber(6);
+    setup.leader.send_picked({}, entry, SharedBytes(as_bytes(bytes)));
+    setup.work();
     CHECK(setup.sent().empty());
-    CHECK(setup.done.size() == 2);
-    CHECK(setup.proposed == Texts{command_name(EnqueueGroup{})});
+    CHECK(setup.done.size() == 1);
+    CHECK(setup.returned.size() == 1);
+    CHECK(setup.proposed.empty());
 }
 
 }  // namespace

@@ -42,6 +42,41 @@ TEST_CASE("Round robin goes round and passes over a member without credit", "[MQ
     CHECK(picked(group) == 3);
 }
 
+TEST_CASE("Connected members come before those that are away, each in turn") {
+    auto group = dispatcher(SharedStrategy::RoundRobin, 4, 100);
+    group.all_durable_away();
+    CHECK(picked(group) == 1);
+    CHECK(picked(group) == 2);
+    group.set_connected(session(1), true);
+    group.set_connected(session(4), true);
+    CHECK(picked(group) == 4);
+    CHECK(picked(group) == 1);
+    CHECK(picked(group) == 4);
+    group.set_credit(session(1), 0);
+    group.set_credit(session(4), 0);
+    CHECK(picked(group) == 2);
+    CHECK(picked(group) == 3);
+}
+
+TEST_CASE("A member that is away with QoS 0 gets QoS 1 only when there is nobody else") {
+    SharedDispatcher group(SharedStrategy::RoundRobin, 7);
+    const std::vector<GroupMember> two = {
+        {session(1), mqtt::QoS::AtMostOnce, RouteSerial(1)},
+        {session(2), mqtt::QoS::AtLeastOnce, RouteSerial(2)},
+    };
+    group.set_members(two);
+    group.set_credit(session(1), 100);
+    group.set_credit(session(2), 1);
+    group.all_durable_away();
+    CHECK(picked(group) == 2);
+    CHECK(picked(group) == 0);  // the other is only out of credit
+    CHECK(picked(group, {0, 0, mqtt::QoS::AtMostOnce}) == 1);
+    group.set_members({two.data(), 1});
+    CHECK(picked(group) == 1);
+    group.set_connected(session(1), true);
+    CHECK(picked(group) == 1);
+}
+
 TEST_CASE("Hash strategies keep a publisher or a topic with its member") {
     auto by_client = dispatcher(SharedStrategy::HashClientId, 3, 100);
     auto by_topic = dispatcher(SharedStrategy::HashTopic, 3, 100);

@@ -49,7 +49,9 @@ std::vector<CommandBody> examples() {
             Tick{},
             Void{true},
             EndSession{"c"},
-            GroupPick{"g/f", MessageNumber(1), Destination::to_connection(connection)}};
+            GroupPick{"g/f", MessageNumber(1), Destination::to_connection(connection)},
+            OutboxReturn{{OutboxTargetKind::Node, ShardId(), connection.incarnation},
+                         {OutboxNumber(4), OutboxNumber(6)}}};
 }
 
 TEST_CASE("Every command is read as it was written") {

@@ -24,6 +24,24 @@ TEST_CASE("Limits are answered with Quota exceeded and nothing else changes", "[
     CHECK(harness.state().counters().queue_full == 1);
 }
 
+TEST_CASE(
+    "What is given back to a shared group needs no room, and is counted when there is no group") {
+    ShardOptions options;
+    options.group_messages_max = 1;
+    Harness harness(options);
+    run_line(harness, "attach c1");
+    run_line(harness, "route $share/g/t session,0,1 serial=1");
+    CHECK(run_line(harness, "enqueue-group g/t a").starts_with("  ok queued n=1"));
+    CHECK(run_line(harness, "enqueue-group g/t b").starts_with("  limit"));
+    CHECK(run_line(harness, "enqueue-group g/t c source=0,group,0,1,0")
+              .starts_with("  ok queued n=2"));
+    CHECK(harness.state().counters().group_full == 1);
+    run_line(harness, "route $share/g/t session,0,1 serial=2 remove");
+    CHECK(harness.state().counters().session_ended == 2);
+    CHECK(run_line(harness, "enqueue-group g/t d source=0,group,0,2,1") == "  ok repeat\n");
+    CHECK(harness.state().counters().session_ended == 3);
+}
+
 TEST_CASE("A full broker refuses new sessions and resumes those that exist") {
     Harness harness{ShardOptions{}};
     const auto attach = [&harness](std::string_view client, bool clean) {

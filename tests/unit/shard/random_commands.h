@@ -27,7 +27,7 @@ class RandomCommands {
         const bool leader =
             std::holds_alternative<Tick>(body) || std::holds_alternative<NodeDown>(body) ||
             std::holds_alternative<GroupPick>(body) || std::holds_alternative<OutboxDone>(body) ||
-            std::holds_alternative<Made>(body);
+            std::holds_alternative<OutboxReturn>(body) || std::holds_alternative<Made>(body);
         if (leader) {
             header.lane.lane_class = LaneClass::Leader;
         } else {
@@ -154,6 +154,7 @@ class RandomCommands {
             case 14:
                 return Retain{message(), {incarnation(), LoopId()}, below_(6)};
             case 15:
+                if (below_(4) == 0) return OutboxReturn{target(), {OutboxNumber(1 + below_(12))}};
                 return OutboxDone{target(), {OutboxNumber(1 + below_(12))}};
             case 16:
                 return route();

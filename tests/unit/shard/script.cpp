@@ -183,7 +183,7 @@ class Line {
   private:
     CommandHeader header(const std::string& verb) {
         const bool leader = verb == "tick" || verb == "made" || verb == "done" ||
-                            verb == "node-down" || verb == "pick";
+                            verb == "node-down" || verb == "pick" || verb == "return";
         CommandHeader header;
         if (leader) {
             header = Harness::leader_header();
@@ -239,6 +239,13 @@ class Line {
                 done.numbers.emplace_back(std::stoull(words_.at(i)));
             }
             return done;
+        }
+        if (verb == "return") {
+            OutboxReturn back{target(words_.at(1), words_.at(2)), {}};
+            for (std::size_t i = 3; i < words_.size(); ++i) {
+                back.numbers.emplace_back(std::stoull(words_.at(i)));
+            }
+            return back;
         }
         if (verb == "route") {
             return Route{words_.at(1), destination(words_.at(2)), qos(words_.number("qos", 1)),

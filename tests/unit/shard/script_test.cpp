@@ -64,6 +64,10 @@ TEST_CASE("A shared group's message goes to one member, and to another when that
           "[MQTT-4.8.2-3][MQTT-4.8.2-4][MQTT-4.8.2-5]") {
     run("shared");
 }
+TEST_CASE("What a member gives back waits in its group's queue, whoever is left",
+          "[MQTT-4.8.2-5]") {
+    run("shared_return");
+}
 TEST_CASE("The loss of a node ends its attachments in bounded steps", "[R-7]") {
     run("node_down");
 }
