@@ -18,7 +18,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "broker/app/auth_failures.h"
@@ -27,6 +26,7 @@
 #include "broker/app/desks/publish_desk.h"
 #include "broker/app/desks/session_desk.h"
 #include "broker/app/desks/subscription_desk.h"
+#include "broker/app/desks/takeover_limiter.h"
 #include "broker/app/time_wheel.h"
 #include "broker/mqtt/channel.h"
 #include "broker/net/connection.h"
@@ -49,6 +49,7 @@ struct NodeStatus {
     std::atomic<uint64_t> unauthenticated{0};        // sockets without a session, on all loops
     std::atomic<uint64_t> unauthenticated_bytes{0};  // received there and not yet used
     AuthFailures auth_failures{system_seed()};
+    TakeoverLimiter takeovers;
     const std::atomic<int64_t>* sessions = nullptr;  // of the whole broker; before the loops run
 };
 
@@ -230,8 +231,6 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     uint64_t next_id_ = 1;
     LoopTime now_{0};
     LoopTime last_sweep_{0};
-    // By hash of the client id: when its allowance of takeovers is whole again.
-    std::unordered_map<uint64_t, LoopTime> takeovers_;
     static constexpr std::size_t kScratchKept = 64 << 10;  // a larger one ends with its turn
     std::vector<std::byte> scratch_;
     Mailbox<Task> tasks_;

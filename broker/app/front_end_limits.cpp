@@ -152,21 +152,12 @@ void FrontEnd::leave_unauthenticated(Client& client) {
 }
 
 bool FrontEnd::takeover_too_fast(const Client& client) {
-    if (options_.takeovers == 0) return false;
-    constexpr std::size_t kKeptMax = 65'536;
-    if (takeovers_.size() >= kKeptMax) {
-        std::erase_if(takeovers_, [this](const auto& entry) { return entry.second <= now_; });
-        if (takeovers_.size() >= kKeptMax) takeovers_.clear();
+    if (status_.takeovers.take(client.publisher(), options_.takeovers, options_.takeover_period,
+                               now_)) {
+        return false;
     }
-    LoopTime& whole_at = takeovers_[client.publisher()];
-    const LoopTime each = options_.takeover_period / options_.takeovers;
-    whole_at = std::max(whole_at, now_);
-    if (whole_at + each > now_ + options_.takeover_period) {
-        metrics_.add<Metric::Throttled>(LimitLabel::Takeovers);
-        return true;
-    }
-    whole_at += each;
-    return false;
+    metrics_.add<Metric::Throttled>(LimitLabel::Takeovers);
+    return true;
 }
 
 void FrontEnd::shed(uint64_t bytes) {

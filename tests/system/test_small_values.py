@@ -8,6 +8,7 @@ import unittest
 from lib import mqtt_wire as wire
 from lib.broker import BINARY, Broker
 from lib.case import BrokerCase, quorate_only, statement, statement311
+from lib.client import Closed
 from lib.transport import Timeout
 
 
@@ -36,6 +37,24 @@ class Few(BrokerCase):
         except Timeout:
             pass
         client.abort()
+
+
+@quorate_only
+class Takeovers(BrokerCase):
+    options = {"node.loops": 3, "limits.takeover_rate": "5/min", "cluster.shards": 8}
+
+    def test_a_client_id_is_taken_over_as_often_on_all_loops_together(self):
+        client_id, taken = self.new_id(), -1  # the first takes nobody's place
+        clients = [self.raw() for _ in range(15)]
+        for client in clients:
+            client.send(wire.connect(client_id))
+            try:
+                taken += client.read_packet(0.3).code == 0
+            except (Closed, Timeout):
+                pass
+        self.assertIn(taken, (5, 6))
+        for client in clients:
+            client.close()
 
 
 class Bursts(BrokerCase):
