@@ -111,6 +111,7 @@ void write(RecordWriter& out, const Subscribe& body) {
         out.u8(static_cast<uint8_t>(request.retain_handling));
         out.u32(request.subscription_id);
     }
+    out.u32(body.shared_max);
 }
 
 void write(RecordWriter& out, const Unsubscribe& body) {
@@ -277,6 +278,7 @@ Subscribe read_subscribe(RecordReader& in) {
         request.subscription_id = in.u32();
         body.requests.push_back(request);
     }
+    body.shared_max = in.u32();
     return body;
 }
 

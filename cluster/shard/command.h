@@ -100,6 +100,7 @@ struct Subscribe {
     SessionId session;
     Epoch epoch;
     std::vector<SubscriptionRequest> requests;
+    uint32_t shared_max = UINT32_MAX;  // shared subscriptions the session may have
 };
 
 struct Unsubscribe {

@@ -135,7 +135,8 @@ class ShardState::Impl {
 
     // In shard_subscribe.cpp.
     [[nodiscard]] RequestedSubscription subscribe(Session& session,
-                                                  const SubscriptionRequest& request);
+                                                  const SubscriptionRequest& request,
+                                                  uint32_t shared_max);
     [[nodiscard]] RequestedSubscription subscribe_shared(Session& session,
                                                          const SubscriptionRequest& request,
                                                          Subscription subscription);

@@ -57,14 +57,15 @@ void ShardState::Impl::on(const Subscribe& body) {
     SubscribeResult result;
     result.filters.reserve(body.requests.size());
     for (const SubscriptionRequest& request : body.requests) {
-        result.filters.push_back(subscribe(*session, request));
+        result.filters.push_back(subscribe(*session, request, body.shared_max));
         if (result.filters.back().wait_for.value() != 0) actions_->routes_wanted = true;
     }
     answer(AnswerCode::Applied, std::move(result));
 }
 
 RequestedSubscription ShardState::Impl::subscribe(Session& session,
-                                                  const SubscriptionRequest& request) {
+                                                  const SubscriptionRequest& request,
+                                                  uint32_t shared_max) {
     RequestedSubscription result;
     const auto parsed = mqtt::parse_filter(request.filter);
     if (!parsed) {
@@ -75,6 +76,12 @@ RequestedSubscription ShardState::Impl::subscribe(Session& session,
     const auto found = durable.subscriptions.find(request.filter);
     result.is_new = found == durable.subscriptions.end();
     if (result.is_new && durable.subscriptions.size() >= options_.subscriptions_max) {
+        result.code = mqtt::ReasonCode::QuotaExceeded;
+        return result;
+    }
+    const auto is_shared = [](const auto& known) { return known.second.share != 0; };
+    if (result.is_new && parsed->shared() &&
+        std::ranges::count_if(durable.subscriptions, is_shared) >= int64_t{shared_max}) {
         result.code = mqtt::ReasonCode::QuotaExceeded;
         return result;
     }

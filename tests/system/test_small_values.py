@@ -135,5 +135,20 @@ class Counted(BrokerCase):
         self.wait_for(counted, "the counts of clients")
 
 
+@quorate_only
+class SharedGroups(BrokerCase):
+    options = {"mqtt.max_shared_groups": 1, "cluster.shards": 8}
+
+    def test_shared_subscriptions_of_durable_sessions_are_counted_as_well(self):
+        for durable in (False, True):
+            with self.subTest(durable=durable):
+                client = self.durable() if durable else self.client()
+                shares = [f"$share/g{n}/{self.topic()}" for n in range(3)]
+                self.assertEqual(client.subscribe(*shares, qos=1).codes, [1, 0x97, 0x97])
+                self.assertEqual(client.subscribe(shares[0], qos=2).codes, [2])
+                client.unsubscribe(shares[0])
+                self.assertEqual(client.subscribe(shares[1], qos=1).codes, [1])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -78,6 +78,7 @@ void SubscriptionDesk::subscribe_durable(Client& client, uint64_t id, Request& r
     cluster::Subscribe body;
     body.session = client.session_;
     body.epoch = client.epoch_;
+    body.shared_max = limits_.shared_max;
     std::vector<std::string> filters;
     filters.reserve(request.entries.size());
     for (std::size_t i = 0; i < request.entries.size(); ++i) {

@@ -28,7 +28,7 @@ std::vector<CommandBody> examples() {
     attach.identity = "i";
     attach.will = WillRequest{"message", 5};
     attach.connection = connection;
-    Subscribe subscribe{SessionId(1), Epoch(2), {{"a/b", mqtt::QoS::ExactlyOnce, true, true}}};
+    Subscribe subscribe{SessionId(1), Epoch(2), {{"a/b", mqtt::QoS::ExactlyOnce, true, true}}, 7};
     Detached detached;
     detached.new_expiry_s = 9;
     return {attach,

@@ -42,6 +42,24 @@ TEST_CASE(
     CHECK(harness.state().counters().session_ended == 3);
 }
 
+TEST_CASE("A session has no more shared subscriptions than its SUBSCRIBE allows") {
+    Harness harness{ShardOptions{}};
+    run_line(harness, "attach c1");
+    const auto codes = [&harness](std::vector<std::string_view> filters, uint32_t shared_max) {
+        const SessionView session = *harness.state().session(std::string_view("c1"));
+        Subscribe body{session.id, session.epoch, {}};
+        for (const std::string_view filter : filters)
+            body.requests.push_back({filter, mqtt::QoS::AtLeastOnce});
+        body.shared_max = shared_max;
+        harness.apply(harness.header(), body, false);
+        return harness.state().session(session.id)->subscriptions;
+    };
+    CHECK(codes({"$share/g/a", "b", "$share/g/c"}, 1) == 2);
+    CHECK(codes({"$share/g/a"}, 1) == 2);  // had before
+    CHECK(codes({"$share/g/c"}, 2) == 3);
+    CHECK(codes({"$share/g/d", "e"}, 0) == 4);
+}
+
 TEST_CASE("A full broker refuses new sessions and resumes those that exist") {
     Harness harness{ShardOptions{}};
     const auto attach = [&harness](std::string_view client, bool clean) {
