@@ -104,8 +104,9 @@ const OwedRoute* SubscriptionIndex::find(const RouteKey& key) const {
         const auto found = shared_.find(key);
         return found == shared_.end() ? nullptr : &found->second;
     }
-    const FilterEntry* entry =
-        mqtt::valid_topic_filter(key.filter) ? tree_.find(key.filter) : nullptr;
+    // Only routes of shared filters have a member; nobody else's name may touch a record.
+    if (key.member.value() != 0 || !mqtt::valid_topic_filter(key.filter)) return nullptr;
+    const FilterEntry* entry = tree_.find(key.filter);
     return entry == nullptr ? nullptr : &entry->route;
 }
 
