@@ -62,6 +62,7 @@ class Client final : public ChannelHost {
     friend class FrontEnd;
     friend class SessionDesk;
     friend class SubscriptionDesk;
+    friend class RetainedDesk;
     friend class PublishDesk;
 
     // What only some clients have.
@@ -99,9 +100,10 @@ class Client final : public ChannelHost {
     bool durable_ : 1 = false;
     bool acks_staged_ : 1 = false;
     bool want_staged_ : 1 = false;
-    bool busy_ : 1 = false;       // waits for credit
-    bool closed_ : 1 = false;     // the channel asked for the end
-    bool detaching_ : 1 = false;  // Detached is on its way to the shard
+    bool busy_ : 1 = false;          // waits for credit
+    bool replay_waits_ : 1 = false;  // retained messages, for room
+    bool closed_ : 1 = false;        // the channel asked for the end
+    bool detaching_ : 1 = false;     // Detached is on its way to the shard
     bool close_when_detached_ : 1 = false;
     bool counted_unauthenticated_ : 1 = false;
     bool counted_connected_ : 1 = false;

@@ -60,8 +60,9 @@ void FrontEnd::set_port(std::unique_ptr<cluster::LoopPort> port) {
     port_ = std::move(port);
     publishes_ = std::make_unique<PublishDesk>(*this, *port_, local_);
     sessions_ = std::make_unique<SessionDesk>(*this, *port_);
-    subscriptions_ =
-        std::make_unique<SubscriptionDesk>(*this, *port_, local_, options_.subscriptions);
+    retained_ = std::make_unique<RetainedDesk>(*this, *port_, options_.subscriptions.scans_max);
+    subscriptions_ = std::make_unique<SubscriptionDesk>(*this, *port_, local_, *retained_,
+                                                        options_.subscriptions);
 }
 
 void FrontEnd::add_listener(std::unique_ptr<Listener> listener) {
@@ -149,6 +150,7 @@ void FrontEnd::after_event(Client& client) {
             present_again(*connection);
         }
     }
+    if (client.replay_waits_) retained_->on_room(client);
     forget_if_over(client);
 }
 
@@ -285,19 +287,6 @@ void FrontEnd::on_closed(Connection& connection, EndCause cause) {
     forget_if_over(client);
 }
 
-void FrontEnd::offer_retained(Client& client, const SubscribeEntry& entry, uint32_t subscription_id,
-                              const SharedBytes& flat) {
-    const auto message = mqtt::decode_message(flat.text());
-    ASSERT(message.has_value(), "a retained message of this process is well formed");
-    Offer offer;
-    offer.message = &*message;
-    offer.qos = std::min(message->qos, entry.qos);
-    offer.retain = true;
-    offer.shared = &flat;
-    if (subscription_id != 0) offer.subscription_ids = {&subscription_id, 1};
-    client.channel().offer(now_, offer);
-}
-
 void FrontEnd::on_shared(const cluster::SharedDelivery& delivery) {
     Client* found = client(delivery.connection.slot);
     const bool there = found != nullptr && found->generation() == delivery.connection.generation &&
@@ -407,6 +396,7 @@ void FrontEnd::on_tick(std::chrono::nanoseconds now) {
     last_sweep_ = now_;
     publishes_->sweep(now_, options_.publish_timeout);
     sessions_->sweep(now_, options_.attach_timeout);
+    retained_->sweep();
     update_metrics();
 }
 
@@ -435,7 +425,7 @@ void FrontEnd::on_shown(uint64_t token) {
 }
 
 void FrontEnd::on_retained(const cluster::RetainedPage& page) {
-    subscriptions_->on_retained(page);
+    retained_->on_page(page);
 }
 
 void FrontEnd::tell_room() {
@@ -458,7 +448,8 @@ void FrontEnd::update_metrics() {
     const uint64_t unmatched = publishes_->unmatched();
     metrics_.add<Metric::PublishUnmatched>(unmatched -
                                            std::exchange(reported_unmatched_, unmatched));
-    metrics_.add<Metric::RetainedLookups>(subscriptions_->take_scans());
+    metrics_.add<Metric::RetainedLookups>(retained_->take_begun());
+    metrics_.add<Metric::Throttled>(LimitLabel::RetainedScans, retained_->take_delayed());
     metrics_.set<Metric::Inflight>(DirectionLabel::In, publishes_->waiting() + sessions_->puts());
     metrics_.set<Metric::Inflight>(DirectionLabel::Out, context_.counters.in_flight);
     report_net_counters(metrics_, loop_.connections().counters(), reported_net_);

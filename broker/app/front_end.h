@@ -24,6 +24,7 @@
 #include "broker/app/client.h"
 #include "broker/app/desks/local_subscriptions.h"
 #include "broker/app/desks/publish_desk.h"
+#include "broker/app/desks/retained_desk.h"
 #include "broker/app/desks/session_desk.h"
 #include "broker/app/desks/subscription_desk.h"
 #include "broker/app/desks/takeover_limiter.h"
@@ -113,8 +114,6 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     [[nodiscard]] bool takeover_too_fast(const Client& client);
     // After anything that may have let a paused channel go on, or have ended it.
     void after_event(Client& client);
-    void offer_retained(Client& client, const SubscribeEntry& entry, uint32_t subscription_id,
-                        const SharedBytes& flat);
     void shared_settled(uint64_t ticket, AckKind kind);
     // No further session may be made; counted by who asks.
     [[nodiscard]] bool sessions_full() const;
@@ -208,6 +207,7 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     std::unique_ptr<cluster::LoopPort> port_;
     std::unique_ptr<PublishDesk> publishes_;
     std::unique_ptr<SessionDesk> sessions_;
+    std::unique_ptr<RetainedDesk> retained_;
     std::unique_ptr<SubscriptionDesk> subscriptions_;
     std::vector<std::unique_ptr<Listener>> listeners_;
 

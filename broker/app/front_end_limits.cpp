@@ -21,6 +21,7 @@ void FrontEnd::reconfigure(const FrontEndOptions& options) {
         listener->set_limits(options.connect_limits, options.reserved_descriptors);
     }
     if (subscriptions_ != nullptr) subscriptions_->set_limits(options.subscriptions);
+    if (retained_ != nullptr) retained_->set_pages_max(options.subscriptions.scans_max);
 }
 
 void FrontEnd::adopt(AcceptedSocket accepted) {

@@ -28,7 +28,7 @@ class LoopSink {
   public:
     virtual ~LoopSink() = default;
 
-    // Answers LoopPort::retained for a session without a shard's queue, or says where to go on.
+    // Answers LoopPort::retained: the messages, but for durable sessions, and where to go on.
     virtual void on_retained(const RetainedPage& page) = 0;
     // Publishes of other threads of this node, to be matched against this loop's subscriptions.
     // Each with a ticket is to be answered by LoopPort::taken(batch.from, ...).
@@ -78,7 +78,7 @@ class LoopPort {
 
     virtual void want(const Want& want) = 0;
     virtual void shared_ack(const SharedAck& ack) = 0;
-    // Begins or goes on with a scan, at the worker of `query.at.shard`.
+    // Asks for one page of a scan; answered by on_retained.
     virtual void retained(const RetainedQuery& query) = 0;
 
     // The loop's first subscriber of a filter, or its last one gone. on_shown(token) follows when

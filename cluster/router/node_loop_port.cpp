@@ -138,7 +138,8 @@ void NodeLoopPort::shared_ack(const SharedAck& ack) {
 }
 
 void NodeLoopPort::retained(const RetainedQuery& query) {
-    outbound_.worker(worker_of(query.at.shard)).retained.push_back(query);
+    const ShardId first = query.durable ? query.durable->shard : query.at.shard;
+    outbound_.worker(worker_of(first)).retained.push_back(query);
 }
 
 void NodeLoopPort::loop_route(std::string_view filter, bool add, uint64_t token) {

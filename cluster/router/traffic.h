@@ -200,9 +200,9 @@ struct RetainedCursor {
 // Retained messages that match a new subscription, page by page. `at` names the shard to begin
 // with; when `whole_worker`, the scan goes on over all later shards of the same worker.
 //
-// For a durable session the pages do not come back: the worker puts them into the session's queue,
-// in the same lane as live messages of its topics, so that no older value follows a newer one
-//
+// For a durable session the messages do not come back: the worker puts them into the session's
+// queue, in the same lane as live messages of its topics, so that no older value follows a newer
+// one. Such a query goes first to the worker of the session's shard, which fills in the room.
 struct RetainedQuery {
     struct Durable {
         ShardId shard;
@@ -214,6 +214,7 @@ struct RetainedQuery {
     std::string filter;
     RetainedCursor at;
     bool whole_worker = false;
+    uint32_t room = 0;  // messages; of a durable session 0 until its shard's leader has said
     std::optional<Durable> durable;
 };
 struct RetainedPage {
@@ -221,6 +222,7 @@ struct RetainedPage {
     WorkerId worker;
     std::optional<RetainedCursor> next;  // ask again with it; none: this worker has no more
     std::vector<SharedBytes> messages;   // flat, retain set
+    bool full = false;                   // the durable session's queue: ask later
 };
 
 // An answer and the group whose lane it belongs to.

@@ -1,5 +1,6 @@
 #include "cluster/router/worker_router.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -90,7 +91,26 @@ bool WorkerRouter::end_turn() {
     return proposed;
 }
 
+// At the worker of the session's shard: nothing is read before there is room for it.
+void WorkerRouter::make_room(RetainedQuery query) {
+    query.room = shard_runner(query.durable->shard)->replay_room(query.durable->session);
+    if (query.room == 0) {
+        RetainedPage page;
+        page.token = query.token;
+        page.worker = id();
+        page.next = query.at;
+        page.full = true;
+        outbound_.loop(query.loop).retained.push_back(std::move(page));
+        return;
+    }
+    const WorkerId worker = worker_of(group_of(query.at.shard));
+    if (worker == id()) return scan_retained(query);
+    outbound_.worker(worker).retained.push_back(std::move(query));
+}
+
 void WorkerRouter::scan_retained(const RetainedQuery& query) {
+    if (query.durable && query.room == 0) return make_room(query);
+    const uint32_t room = std::min(kRetainedPage, query.room);
     RetainedPage page;
     page.token = query.token;
     page.worker = id();
@@ -98,13 +118,51 @@ void WorkerRouter::scan_retained(const RetainedQuery& query) {
     for (auto at = runners_.lower_bound(group_of(query.at.shard)); at != runners_.end(); ++at) {
         auto* runner = static_cast<ShardRunner*>(at->second);
         if (part.at.shard != runner->shard()) part.at = {runner->shard(), {}};
-        if (!runner->retained(part, kRetainedPage, page) || !query.whole_worker) break;
-        if (page.messages.size() >= kRetainedPage && std::next(at) != runners_.end()) {
+        if (!runner->retained(part, room, page) || !query.whole_worker) break;
+        if (page.messages.size() >= room && std::next(at) != runners_.end()) {
             page.next =
                 RetainedCursor{static_cast<ShardRunner*>(std::next(at)->second)->shard(), {}};
             break;
         }
     }
+    if (query.durable && !page.messages.empty()) return replay(query, std::move(page));
+    outbound_.loop(query.loop).retained.push_back(std::move(page));
+}
+
+void WorkerRouter::replay(const RetainedQuery& query, RetainedPage&& page) {
+    Replay command;
+    command.session = query.durable->session;
+    command.filter = query.durable->filter;
+    for (const SharedBytes& flat : page.messages)
+        command.messages.push_back(flat.text());
+    const uint64_t id = next_replay_++;
+    submit(group_of(query.durable->shard), LaneClass::Publish, lane_token(LaneUser::Replay, id),
+           std::nullopt, command);
+    replays_.emplace(id, ReplayUnderWay{query, std::move(page)});
+}
+
+void WorkerRouter::on_replayed(uint64_t id, const Answer& answer) {
+    const auto found = replays_.find(id);
+    ASSERT(found != replays_.end(), "a replay is answered once");
+    const RetainedQuery query = std::move(found->second.query);
+    RetainedPage page = std::move(found->second.page);
+    replays_.erase(found);
+    // Without a result the subscription has ended: nothing of the page is wanted any more.
+    std::size_t taken = page.messages.size();
+    if (const auto* result = std::get_if<ReplayResult>(&answer.result)) {
+        taken = std::min<std::size_t>(taken, result->taken);
+    }
+    if (taken < page.messages.size()) {
+        page.full = true;
+        page.next = query.at;
+        if (taken > 0) {
+            const auto last = mqtt::decode_message(page.messages[taken - 1].text());
+            ASSERT(last.has_value(), "a retained message of this process is well formed");
+            page.next = RetainedCursor{shard_of_topic(last->topic, context_.layout),
+                                       std::string(last->topic)};
+        }
+    }
+    page.messages.clear();
     outbound_.loop(query.loop).retained.push_back(std::move(page));
 }
 
@@ -170,6 +228,9 @@ void WorkerRouter::on_answer(const GroupAnswer& routed) {
             shard_runner(shard)->group_answered(static_cast<uint32_t>(rest), answer);
             return;
         case LaneUser::Unwatched:
+            return;
+        case LaneUser::Replay:
+            on_replayed(rest, answer);
             return;
     }
 }

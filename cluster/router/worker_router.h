@@ -28,7 +28,14 @@ class GroupRunnerBase;
 class ShardRunner;
 
 // Which part of a worker sent a command; in the top byte of its token.
-enum class LaneUser : uint8_t { Owner = 0, Routes = 1, HandOver = 2, Group = 3, Unwatched = 4 };
+enum class LaneUser : uint8_t {
+    Owner = 0,
+    Routes = 1,
+    HandOver = 2,
+    Group = 3,
+    Unwatched = 4,
+    Replay = 5,
+};
 
 [[nodiscard]] constexpr uint64_t lane_token(LaneUser user, uint64_t rest) {
     return (static_cast<uint64_t>(user) << 56) | rest;
@@ -113,7 +120,16 @@ class WorkerRouter final : private OwnerHost {
     void answer(const HandOverDone& done) override;
 
     static void start(GroupRunnerBase& runner);
+    // A page on its way into the queue of a durable session.
+    struct ReplayUnderWay {
+        RetainedQuery query;
+        RetainedPage page;
+    };
+
     void scan_retained(const RetainedQuery& query);
+    void make_room(RetainedQuery query);
+    void replay(const RetainedQuery& query, RetainedPage&& page);
+    void on_replayed(uint64_t id, const Answer& answer);
     LaneClient& lane(GroupId group, LaneClass lane_class);
     void on_answer(const GroupAnswer& routed);
     [[nodiscard]] ShardRunner* shard_runner(ShardId shard);
@@ -124,6 +140,8 @@ class WorkerRouter final : private OwnerHost {
     Owner owner_;
     Directory::Tables::Reader reader_;
     std::map<GroupId, GroupRunnerBase*> runners_;
+    uint64_t next_replay_ = 0;
+    std::map<uint64_t, ReplayUnderWay> replays_;  // bounded by the pages its askers wait for
     std::map<GroupId, std::array<std::unique_ptr<LaneClient>, 2>> lanes_;
 };
 

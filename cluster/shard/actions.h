@@ -74,6 +74,12 @@ struct EnqueueResult {
     bool repeat = false;  // the outbox entry had been taken before
 };
 
+// The first `taken` messages of a Replay are done with; the others found no room. A repeat has no
+// result: what was taken then is not known any more.
+struct ReplayResult {
+    uint32_t taken = 0;
+};
+
 struct EnqueueGroupResult {
     bool queued = false;
     bool repeat = false;  // taken before. Neither: no durable member, forward it without a commit
@@ -109,9 +115,10 @@ struct DetachedResult {
     bool ended = false;  // the session is gone
 };
 
-using CommandResult = std::variant<std::monostate, AttachResult, SubscribeResult, UnsubscribeResult,
-                                   EnqueueResult, EnqueueGroupResult, AckResult, OutboxPutResult,
-                                   ReleaseResult, RetainResult, RouteResult, DetachedResult>;
+using CommandResult =
+    std::variant<std::monostate, AttachResult, SubscribeResult, UnsubscribeResult, EnqueueResult,
+                 EnqueueGroupResult, AckResult, OutboxPutResult, ReleaseResult, RetainResult,
+                 RouteResult, DetachedResult, ReplayResult>;
 
 struct Answer {
     Lane lane;

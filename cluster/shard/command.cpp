@@ -30,6 +30,7 @@ enum class Kind : uint8_t {
     EndSession = 17,
     GroupPick = 18,
     OutboxReturn = 19,
+    Replay = 20,
 };
 
 template <typename Enum>
@@ -126,7 +127,6 @@ void write(RecordWriter& out, const Enqueue& body) {
     out.u8(static_cast<uint8_t>((body.source ? 1U : 0U) | (body.only ? 2U : 0U)));
     if (body.source) body.source->write(out);
     if (body.only) {
-        out.u8(body.only->retained_replay ? 1 : 0);
         out.text(body.only->filter);
         out.u32(static_cast<uint32_t>(body.only->sessions.size()));
         for (const SessionId session : body.only->sessions)
@@ -223,6 +223,14 @@ void write(RecordWriter& out, const GroupPick& body) {
     body.member.write(out);
 }
 
+void write(RecordWriter& out, const Replay& body) {
+    out.id(body.session);
+    out.text(body.filter);
+    out.u32(static_cast<uint32_t>(body.messages.size()));
+    for (const std::string_view message : body.messages)
+        out.text(message);
+}
+
 // Bodies, reading.
 
 Attach read_attach(RecordReader& in) {
@@ -300,7 +308,6 @@ Enqueue read_enqueue(RecordReader& in) {
     if ((flags & 1U) != 0) body.source = OutboxSource::read(in);
     if ((flags & 2U) != 0) {
         Restriction only;
-        only.retained_replay = read_bool(in);
         only.filter = in.text();
         const uint32_t count = read_count(in, 8);
         only.sessions.reserve(count);
@@ -412,6 +419,17 @@ GroupPick read_group_pick(RecordReader& in) {
     return body;
 }
 
+Replay read_replay(RecordReader& in) {
+    Replay body;
+    body.session = in.id<SessionId>();
+    body.filter = in.text();
+    const uint32_t count = read_count(in, 4);
+    body.messages.reserve(count);
+    for (uint32_t i = 0; i < count && !in.failed(); ++i)
+        body.messages.push_back(in.text());
+    return body;
+}
+
 CommandHeader read_header(RecordReader& in) {
     CommandHeader header;
     const uint8_t lane_class = in.u8();
@@ -470,6 +488,8 @@ CommandBody read_body(RecordReader& in, Kind kind) {
             return read_group_pick(in);
         case Kind::OutboxReturn:
             return read_entries<OutboxReturn>(in);
+        case Kind::Replay:
+            return read_replay(in);
     }
     in.fail();
     return Void{};
@@ -559,6 +579,8 @@ const char* command_name(const CommandBody& body) {
             return "group-pick";
         case Kind::OutboxReturn:
             return "outbox-return";
+        case Kind::Replay:
+            return "replay";
     }
     return "unknown";
 }

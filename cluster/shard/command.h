@@ -110,11 +110,10 @@ struct Unsubscribe {
 };
 
 // Narrows an Enqueue to sessions that hold exactly `filter`: the member of a shared group that was
-// picked, or the session that retained messages are replayed to.
+// picked.
 struct Restriction {
     std::vector<SessionId> sessions;
     std::string_view filter;  // whole, "$share/name/filter" included
-    bool retained_replay = false;
 };
 
 struct Enqueue {
@@ -231,9 +230,17 @@ struct GroupPick {
     Destination member;    // Session or Connection
 };
 
+// A page of retained messages for a session that has subscribed. Taken from the first on, as many
+// as leave half of the queue to live messages, which a retained one never pushes out.
+struct Replay {
+    SessionId session;
+    std::string_view filter;  // the session holds exactly it, or nothing is taken
+    std::vector<std::string_view> messages;
+};
+
 using CommandBody = std::variant<Attach, Detached, Subscribe, Unsubscribe, Enqueue, EnqueueGroup,
                                  Ack, OutboxPut, Release, Retain, OutboxDone, Route, Made, NodeDown,
-                                 Tick, Void, EndSession, GroupPick, OutboxReturn>;
+                                 Tick, Void, EndSession, GroupPick, OutboxReturn, Replay>;
 
 struct Command {
     CommandHeader header;

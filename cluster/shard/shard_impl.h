@@ -61,6 +61,9 @@ class ShardState::Impl {
     uint64_t subscription_count_ = 0;
     uint64_t wills_pending_ = 0;
 
+    // Retained messages that the queue may take at once: up to half of what it may hold.
+    [[nodiscard]] uint32_t replay_room(const SessionQueue& queue) const;
+
   private:
     // One session that an Enqueue reaches; its subscription ids are ids_[first_id, +id_count).
     struct Delivery {
@@ -114,6 +117,7 @@ class ShardState::Impl {
     void on(const EndSession& body);
     void on(const GroupPick& body);
     void on(const OutboxReturn& body);
+    void on(const Replay& body);
 
     // In shard_attach.cpp.
     [[nodiscard]] Session* bring_up_to_now(Session* session);
@@ -159,6 +163,7 @@ class ShardState::Impl {
     void live_copy(const Incoming& incoming, const Delivery& delivery, EnqueueResult& result);
     void push(const Incoming& incoming, const Delivery& delivery, BodyId body,
               EnqueueResult& result);
+    [[nodiscard]] uint64_t span_max() const;
     [[nodiscard]] bool make_room(Session& session, uint64_t bytes, EnqueueResult& result);
     // Takes an entry out of a queue and lets go of its body.
     void settle(Session& session, MessageNumber number);

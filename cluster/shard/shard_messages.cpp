@@ -112,7 +112,7 @@ void ShardState::Impl::restrict_to(const Incoming& incoming, const Restriction& 
             const bool back = from_group && incoming.view.qos != mqtt::QoS::AtMostOnce &&
                               shared_group_of(only.filter).has_value();
             if (!back) {
-                if (!only.retained_replay) ++counters_.session_ended;
+                ++counters_.session_ended;
                 continue;
             }
             OutboxEntry entry;
@@ -126,8 +126,7 @@ void ShardState::Impl::restrict_to(const Incoming& incoming, const Restriction& 
         Delivery delivery;
         delivery.session = session;
         delivery.qos = std::min(subscription->qos, incoming.view.qos);
-        delivery.retain =
-            only.retained_replay || (subscription->retain_as_published && incoming.view.retain);
+        delivery.retain = subscription->retain_as_published && incoming.view.retain;
         delivery.share = subscription->share;
         delivery.first_id = ids_.size();
         if (subscription->id != 0) ids_.push_back(subscription->id);
@@ -230,15 +229,17 @@ void ShardState::Impl::push(const Incoming& incoming, const Delivery& delivery, 
     }
 }
 
+// A client that leaves its oldest message open while newer ones are dropped behind it makes the
+// span of numbers grow: from some point on the newest are dropped instead.
+uint64_t ShardState::Impl::span_max() const {
+    return std::min(SessionQueue::kSpanMax,
+                    uint64_t{options_.queue_messages_max} * 4 + options_.queue_span_slack);
+}
+
 bool ShardState::Impl::make_room(Session& session, uint64_t bytes, EnqueueResult& result) {
     SessionQueue& queue = session.durable->queue;
     if (bytes > options_.queue_bytes_max) return false;
-    // A client that leaves its oldest message open while newer ones are dropped behind it makes the
-    // span of numbers grow: from some point on the newest are dropped instead.
-    const uint64_t span_max =
-        std::min(SessionQueue::kSpanMax,
-                 uint64_t{options_.queue_messages_max} * 4 + options_.queue_span_slack);
-    if (queue.span() >= span_max) return false;
+    if (queue.span() >= span_max()) return false;
     while (queue.messages() >= options_.queue_messages_max ||
            queue.bytes() + bytes > options_.queue_bytes_max) {
         if (options_.queue_full != QueuePolicy::DropOldest) return false;

@@ -238,6 +238,9 @@ class ShardState {
     [[nodiscard]] std::vector<SessionView> sessions(SessionId after, uint32_t max) const;
     // Whether a PUBLISH of QoS 2 under this packet identifier was taken and is not yet released.
     [[nodiscard]] bool has_received(SessionId session, PacketId packet_id) const;
+    // How many retained messages the session's queue would take of a Replay: none before there is
+    // room for a page worth its reading.
+    [[nodiscard]] uint32_t replay_room(SessionId session) const;
     // Views live until the next apply().
     [[nodiscard]] std::vector<SubscriptionView> subscriptions(SessionId session) const;
     // Durable sessions with a non-shared match that are connected, or for which QoS 0 is kept, in

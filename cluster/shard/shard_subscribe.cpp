@@ -1,5 +1,5 @@
-// Subscriptions, the routes they make, and membership in shared groups: R-4, MQTT 5 §3.8, §3.10,
-// §4.8.2.
+// Subscriptions, the routes they make, the retained messages that follow, and membership in shared
+// groups: R-4, MQTT 5 §3.8, §3.10, §3.3.1.3, §4.8.2.
 #include <algorithm>
 #include <set>
 
@@ -159,6 +159,63 @@ void ShardState::Impl::remove_from_index(Session& session, std::string_view filt
                                                             false, mqtt::QoS::AtMostOnce, *batch_)
                                 : subscriptions_.remove(session, filter, *batch_);
     if (route.wait_for().value() != 0) actions_->routes_wanted = true;
+}
+
+uint32_t ShardState::Impl::replay_room(const SessionQueue& queue) const {
+    const uint32_t half = options_.queue_messages_max / 2;
+    if (queue.messages() == 0) return std::max<uint32_t>(1, half);
+    const bool full = queue.messages() >= half || queue.bytes() >= options_.queue_bytes_max / 2 ||
+                      queue.span() >= span_max() / 2;
+    return full ? 0 : half - static_cast<uint32_t>(queue.messages());
+}
+
+uint32_t ShardState::replay_room(SessionId id) const {
+    constexpr uint32_t kPage = 256;
+    const Session* session = impl_->sessions_.find(id);
+    if (session == nullptr || !session->durable) return kPage;  // the Replay is answered NotFound
+    const SessionQueue& queue = session->durable->queue;
+    const uint32_t room = std::min(kPage, impl_->replay_room(queue));
+    const uint32_t worth = std::min(kPage, impl_->options_.queue_messages_max / 4);
+    return queue.messages() == 0 || room >= worth ? room : 0;
+}
+
+void ShardState::Impl::on(const Replay& body) {
+    Session* session = sessions_.find(body.session);
+    const Subscription* subscription = nullptr;
+    if (session != nullptr && session->durable) {
+        const auto found = session->durable->subscriptions.find(body.filter);
+        if (found != session->durable->subscriptions.end()) subscription = &found->second;
+    }
+    if (subscription == nullptr) {
+        answer(AnswerCode::NotFound);
+        return;
+    }
+    const SessionQueue& queue = session->durable->queue;
+    ReplayResult result;
+    ids_.clear();
+    if (subscription->id != 0) ids_.push_back(subscription->id);
+    for (const std::string_view flat : body.messages) {
+        const auto view = decode(flat);
+        if (!view) {
+            ++result.taken;
+            continue;
+        }
+        Delivery delivery;
+        delivery.session = session;
+        delivery.qos = std::min(subscription->qos, view->qos);
+        delivery.retain = true;
+        delivery.id_count = ids_.size();
+        // Of an empty queue the first message may have all.
+        const bool fits =
+            queue.messages() == 0 ||
+            (replay_room(queue) > 0 && queue.bytes() + flat.size() <= options_.queue_bytes_max / 2);
+        if (delivery.qos != mqtt::QoS::AtMostOnce && !fits) break;
+        deliveries_.assign(1, delivery);
+        EnqueueResult counted;
+        deliver({flat, *view, expiry_of(view->message_expiry_s)}, counted);
+        ++result.taken;
+    }
+    answer(AnswerCode::Applied, result);
 }
 
 void ShardState::Impl::on(const Made& body) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "broker/app/client.h"
+#include "broker/app/desks/retained_desk.h"
 #include "broker/app/front_end.h"
 #include "cluster/topics/destination.h"
 #include "proto/base/hash.h"
@@ -36,6 +37,10 @@ uint64_t SubscriptionDesk::next_token() {
     const uint64_t token = next_token_;
     next_token_ += 2;
     return token;
+}
+
+bool SubscriptionDesk::subscribed(const Client& client, const std::string& filter) {
+    return std::ranges::find(client.filters_, filter) != client.filters_.end();
 }
 
 Client* SubscriptionDesk::client_of(uint32_t slot, uint32_t generation) {
@@ -97,7 +102,7 @@ void SubscriptionDesk::subscribe_durable(Client& client, uint64_t id, Request& r
 
 void SubscriptionDesk::subscribe_local(Client& client, Request& request, std::size_t index) {
     const SubscribeEntry& entry = request.entries[index];
-    const bool known = std::ranges::find(client.filters_, entry.filter) != client.filters_.end();
+    const bool known = subscribed(client, entry.filter);
     if (!known && client.filters_.size() >= limits_.subscriptions_max) return;
     const auto added = local_.add(entry.filter, {client.slot(), request.subscription_id, entry.qos,
                                                  entry.no_local, entry.retain_as_published});
@@ -165,6 +170,7 @@ void SubscriptionDesk::unsubscribe(Client& client, const UnsubscribeRequest& pac
         for (const UnsubscribeEntry& entry : packet.entries) {
             filters.push_back(whole_filter(entry.share_name, entry.filter));
             body.filters.push_back(filters.back());
+            if (entry.share_name.empty()) retained_.cancel(client, entry.filter);
         }
         request.codes.assign(packet.entries.size(), mqtt::ReasonCode::QuotaExceeded);
         const uint64_t token = next_token();
@@ -184,6 +190,7 @@ void SubscriptionDesk::unsubscribe_one(Client& client, Request& request,
                                        const UnsubscribeEntry& entry) {
     bool existed = false;
     if (entry.share_name.empty()) {
+        retained_.cancel(client, entry.filter);
         const auto removed = local_.remove(entry.filter, client.slot());
         existed = removed.existed;
         if (existed) std::erase(client.filters_, entry.filter);
@@ -204,6 +211,7 @@ void SubscriptionDesk::unsubscribe_one(Client& client, Request& request,
 }
 
 void SubscriptionDesk::drop_all(Client& client) {
+    retained_.drop(client);
     for (const std::string& filter : client.filters_) {
         if (local_.remove(filter, client.slot()).last) {
             port_.loop_route(filter, false, ++routes_sent_);
@@ -267,7 +275,7 @@ void SubscriptionDesk::answer(uint64_t id) {
     if (client != nullptr) {
         if (request.subscribe) {
             client->channel().on_subscribed(request.packet_id, request.codes);
-            begin_scans(*client, request);
+            replay_retained(*client, request);
         } else {
             client->channel().on_unsubscribed(request.packet_id, request.codes);
         }
@@ -275,80 +283,19 @@ void SubscriptionDesk::answer(uint64_t id) {
     }
 }
 
-void SubscriptionDesk::begin_scans(Client& client, const Request& request) {
+void SubscriptionDesk::replay_retained(Client& client, const Request& request) {
     for (std::size_t i = 0; i < request.entries.size(); ++i) {
-        const SubscribeEntry& entry = request.entries[i];
+        SubscribeEntry entry = request.entries[i];
         if (mqtt::is_failure(request.codes[i]) || !entry.share_name.empty()) continue;
         if (entry.retain_handling == mqtt::RetainHandling::DoNotSend) continue;
         if (entry.retain_handling == mqtt::RetainHandling::SendIfNew && !request.is_new[i]) {
             continue;
         }
         if (!scan_allowed(entry.filter, limits_.scan_levels_min)) continue;
-        ++scans_begun_;
-        Scan scan;
-        scan.client = client.slot();
-        scan.generation = client.generation();
-        scan.entry = entry;
-        scan.entry.qos = static_cast<mqtt::QoS>(request.codes[i]);
-        scan.subscription_id = request.subscription_id;
-        if (const auto shard = cluster::shard_of_filter(entry.filter, port_.layout())) {
-            scan.todo.push_back({*shard, {}});
-        } else {
-            scan.whole_worker = true;
-            // The lowest shard of each worker: the scan goes on from there over its others.
-            std::vector<bool> seen(port_.workers(), false);
-            for (uint32_t s = 0; s < port_.layout().shards; ++s) {
-                const WorkerId worker = port_.worker_of(ShardId(s));
-                if (seen[worker.value()]) continue;
-                seen[worker.value()] = true;
-                scan.todo.push_back({ShardId(s), {}});
-            }
-        }
-        waiting_scans_.push_back(std::move(scan));
+        if (!client.durable_ && !subscribed(client, entry.filter)) continue;
+        entry.qos = static_cast<mqtt::QoS>(request.codes[i]);
+        retained_.begin(client, entry, request.subscription_id);
     }
-    start_waiting_scans();
-}
-
-void SubscriptionDesk::start_waiting_scans() {
-    while (!waiting_scans_.empty() && scans_.size() < limits_.scans_max) {
-        const uint64_t id = next_token();
-        Scan& scan = scans_[id] = std::move(waiting_scans_.front());
-        waiting_scans_.pop_front();
-        if (!ask(id, scan)) scans_.erase(id);
-    }
-}
-
-bool SubscriptionDesk::ask(uint64_t id, const Scan& scan) {
-    Client* client = client_of(scan.client, scan.generation);
-    if (client == nullptr || !client->attached_) return false;
-    cluster::RetainedQuery query;
-    query.loop = port_.loop();
-    query.token = id;
-    query.filter = scan.entry.filter;
-    query.at = scan.todo.back();
-    query.whole_worker = scan.whole_worker;
-    if (client->durable_) {
-        query.durable =
-            cluster::RetainedQuery::Durable{client->shard_, client->session_, scan.entry.filter};
-    }
-    port_.retained(query);
-    return true;
-}
-
-void SubscriptionDesk::on_retained(const cluster::RetainedPage& page) {
-    const auto found = scans_.find(page.token);
-    if (found == scans_.end()) return;
-    Scan& scan = found->second;
-    Client* client = client_of(scan.client, scan.generation);
-    if (client != nullptr && client->attached_ && !client->durable_) {
-        for (const SharedBytes& flat : page.messages) {
-            front_end_.offer_retained(*client, scan.entry, scan.subscription_id, flat);
-        }
-    }
-    scan.todo.pop_back();
-    if (page.next) scan.todo.push_back(*page.next);
-    if (scan.todo.empty() || !ask(page.token, scan)) scans_.erase(page.token);
-    start_waiting_scans();
 }
 
 }  // namespace quorate::broker

@@ -1,12 +1,11 @@
-// SUBSCRIBE and UNSUBSCRIBE of this loop's clients, and the retained messages that follow.
+// SUBSCRIBE and UNSUBSCRIBE of this loop's clients.
 //
 // A session that outlives its connection keeps its subscriptions in its shard; the others are kept
 // here, in memory. Either way the answer comes when every route is made and shown to all threads of
 // the node (G3). Shared subscriptions of memory sessions are memberships at the group's shard.
 //
 // Thread: the loop's. Owner: the front-end. Errors: reason codes per filter. Bounded: subscriptions
-// and groups per client, retained scans per loop (others wait their turn).
-// Spec: R-4; MQTT 5 §3.8 to §3.11, §3.3.1.3.
+// and groups per client. Spec: R-4; MQTT 5 §3.8 to §3.11.
 #pragma once
 
 #include <cstdint>
@@ -26,19 +25,20 @@ namespace quorate::broker {
 
 class Client;
 class FrontEnd;
+class RetainedDesk;
 
 struct SubscriptionLimits {
     uint32_t subscriptions_max = 1000;  // of a client
     uint32_t shared_max = 1000;         // memberships of a client
-    uint32_t scans_max = 16;            // retained scans under way on this loop
+    uint32_t scans_max = 16;            // pages of retained messages under way on this loop
     uint32_t scan_levels_min = 0;       // literal levels before the first wildcard of a scan
 };
 
 class SubscriptionDesk {
   public:
     SubscriptionDesk(FrontEnd& front_end, cluster::LoopPort& port, LocalSubscriptions& local,
-                     const SubscriptionLimits& limits)
-        : front_end_(front_end), port_(port), local_(local), limits_(limits) {}
+                     RetainedDesk& retained, const SubscriptionLimits& limits)
+        : front_end_(front_end), port_(port), local_(local), retained_(retained), limits_(limits) {}
 
     void subscribe(Client& client, SubscribeRequest&& request);
     void unsubscribe(Client& client, const UnsubscribeRequest& request);
@@ -47,11 +47,7 @@ class SubscriptionDesk {
 
     bool on_answer(uint64_t token, const cluster::Answer& answer);
     void on_shown(uint64_t token);
-    void on_retained(const cluster::RetainedPage& page);
 
-    [[nodiscard]] uint64_t scans_waiting() const { return waiting_scans_.size(); }
-    // Scans begun since the last call, for the metrics.
-    [[nodiscard]] uint64_t take_scans() { return std::exchange(scans_begun_, 0); }
     // For what is asked from now on.
     void set_limits(const SubscriptionLimits& limits) { limits_ = limits; }
 
@@ -74,15 +70,6 @@ class SubscriptionDesk {
         uint64_t request = 0;
         std::optional<std::size_t> entry;  // of a membership; none: the session's shard
     };
-    struct Scan {
-        uint32_t client = 0;
-        uint32_t generation = 0;
-        SubscribeEntry entry;
-        uint32_t subscription_id = 0;
-        std::vector<cluster::RetainedCursor> todo;  // where to begin on the workers still to ask
-        bool whole_worker = false;
-    };
-
     void subscribe_durable(Client& client, uint64_t id, Request& request);
     void subscribe_local(Client& client, Request& request, std::size_t index);
     void join_group(Client& client, uint64_t id, Request& request, std::size_t index);
@@ -90,27 +77,25 @@ class SubscriptionDesk {
     void unsubscribe_one(Client& client, Request& request, const UnsubscribeEntry& entry);
     void arrived(uint64_t id);
     void answer(uint64_t id);
-    void begin_scans(Client& client, const Request& request);
-    // False when its client is gone.
-    [[nodiscard]] bool ask(uint64_t id, const Scan& scan);
-    void start_waiting_scans();
+    // Unless an UNSUBSCRIBE has come before the answer.
+    void replay_retained(Client& client, const Request& request);
+    // Of a memory session.
+    [[nodiscard]] static bool subscribed(const Client& client, const std::string& filter);
     [[nodiscard]] Client* client_of(uint32_t slot, uint32_t generation);
     [[nodiscard]] uint64_t next_token();
 
     FrontEnd& front_end_;
     cluster::LoopPort& port_;
     LocalSubscriptions& local_;
+    RetainedDesk& retained_;
     SubscriptionLimits limits_;
     uint64_t next_token_ = 2;  // even: this desk's
-    uint64_t scans_begun_ = 0;
     std::unordered_map<uint64_t, Request> requests_;
     std::unordered_map<uint64_t, CommandOf> commands_;
     uint64_t routes_sent_ = 0;                 // route changes of this loop, numbered
     uint64_t routes_shown_ = 0;                // up to here
     std::deque<uint64_t> waiting_for_routes_;  // requests, by the change they wait for
     uint64_t next_serial_ = 1;                 // of this loop's memberships
-    std::unordered_map<uint64_t, Scan> scans_;
-    std::deque<Scan> waiting_scans_;
 };
 
 }  // namespace quorate::broker

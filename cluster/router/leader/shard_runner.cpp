@@ -12,7 +12,8 @@ namespace {
 
 // A timer fires this much after the deadline, so that the leader's clock is past it for certain.
 constexpr std::chrono::milliseconds kTimerSlack{1};
-constexpr uint64_t kRetainedPageBytes = 1U << 20;
+constexpr uint64_t kRetainedPageBytes = 256U << 10;
+constexpr uint32_t kRetainedSteps = 256;  // topics looked at for one page of this shard
 
 bool waits(const CommandResult& result) {
     if (const auto* subscribe = std::get_if<SubscribeResult>(&result)) {
@@ -380,27 +381,24 @@ void ShardRunner::tell_presence(SessionId id) {
     }
 }
 
+uint32_t ShardRunner::replay_room(SessionId session) const {
+    return leading() ? state_->replay_room(session) : 0;
+}
+
 bool ShardRunner::retained(const RetainedQuery& query, uint32_t room, RetainedPage& page) {
     if (!leading()) return true;
     uint64_t bytes = 0;
+    for (const SharedBytes& flat : page.messages)
+        bytes += flat.size();
     const auto take = [&](const RetainedView& view) {
         std::string flat;
         mqtt::encode_message(flat, view.message);
         bytes += flat.size();
-        if (query.durable) {
-            Enqueue command;
-            command.message = flat;
-            command.only = Restriction{{query.durable->session}, query.durable->filter, true};
-            router_.submit(group_of(query.durable->shard), LaneClass::Publish,
-                           lane_token(LaneUser::Unwatched, 0), std::nullopt, command);
-            page.messages.emplace_back();
-        } else {
-            page.messages.emplace_back(as_bytes(flat));
-        }
+        page.messages.emplace_back(as_bytes(flat));
         return page.messages.size() < room && bytes < kRetainedPageBytes;
     };
     const auto next =
-        state_->retained_scan(query.filter, query.at.after, room, group_->time(), take);
+        state_->retained_scan(query.filter, query.at.after, kRetainedSteps, group_->time(), take);
     if (!next.ok()) {
         log_.error("retained messages cannot be read",
                    {{"shard", shard_.value()}, {"error", next.error().message}});
@@ -484,7 +482,7 @@ void ShardRunner::take_entry(const OutboxTarget& target, const OutboxEntryView& 
             Enqueue command;
             command.message = flat;
             command.source = entry.source;
-            command.only = Restriction{{entry.member.session}, filter, false};
+            command.only = Restriction{{entry.member.session}, filter};
             const uint64_t rest = (static_cast<uint64_t>(shard_.value()) << 32) | token;
             router_.submit(group_of(target.shard), LaneClass::Publish,
                            lane_token(LaneUser::HandOver, rest), SourceFence{shard_, term()},

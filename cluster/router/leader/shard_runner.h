@@ -50,6 +50,8 @@ class ShardRunner final : public GroupRunnerBase {
     void presence(const SharedPresence& presence);
     // Adds a page of at most `room` messages; false when this shard has more (see `page.next`).
     bool retained(const RetainedQuery& query, uint32_t room, RetainedPage& page);
+    // See ShardState::replay_room.
+    [[nodiscard]] uint32_t replay_room(SessionId session) const;
     [[nodiscard]] bool has_retained(std::string_view topic) const;
     void route_answered(uint32_t token);
     void hand_over_answered(uint32_t token);

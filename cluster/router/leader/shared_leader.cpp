@@ -284,7 +284,7 @@ void SharedLeader::send_live(const Group& group, const GroupMember& member,
     const std::string filter = "$share/" + group.name;
     Enqueue body;
     body.message = flat.text();
-    body.only = Restriction{{member.member.session}, filter, false};
+    body.only = Restriction{{member.member.session}, filter};
     router_.submit(group_of(member.member.shard), LaneClass::Publish,
                    lane_token(LaneUser::Unwatched, 0), std::nullopt, body);
 }

@@ -35,7 +35,7 @@ std::vector<CommandBody> examples() {
             detached,
             subscribe,
             Unsubscribe{SessionId(1), Epoch(2), {"a", "b"}},
-            Enqueue{"message", source, Restriction{{SessionId(1)}, "f", true}},
+            Enqueue{"message", source, Restriction{{SessionId(1)}, "f"}},
             EnqueueGroup{"g/f", "message", source},
             Ack{SessionId(1), Epoch(2), {{MessageNumber(3), AckKind::Pubcomp}}},
             OutboxPut{SessionId(1), Epoch(2), PacketId(3), "message"},
@@ -51,7 +51,8 @@ std::vector<CommandBody> examples() {
             EndSession{"c"},
             GroupPick{"g/f", MessageNumber(1), Destination::to_connection(connection)},
             OutboxReturn{{OutboxTargetKind::Node, ShardId(), connection.incarnation},
-                         {OutboxNumber(4), OutboxNumber(6)}}};
+                         {OutboxNumber(4), OutboxNumber(6)}},
+            Replay{SessionId(1), "f", {"one", "two"}}};
 }
 
 TEST_CASE("Every command is read as it was written") {

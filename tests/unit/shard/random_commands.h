@@ -132,7 +132,12 @@ class RandomCommands {
             case 7:
             case 8: {
                 Enqueue out{message(), source(), std::nullopt};
-                if (below_(3) == 0) out.only = Restriction{{session()}, filter(), below_(2) == 0};
+                if (below_(3) == 0) {
+                    out.only = Restriction{{session()}, filter()};
+                    if (below_(2) == 0) {
+                        return Replay{out.only->sessions[0], out.only->filter, {out.message}};
+                    }
+                }
                 return out;
             }
             case 9:

@@ -221,6 +221,7 @@ class Line {
             message_ = message("t", words_.at(2));
             return EnqueueGroup{words_.at(1), message_, source(words_)};
         }
+        if (verb == "replay") return replay();
         if (verb == "ack") return ack();
         if (verb == "put") {
             message_ = flat(words_.at(3), words_.at(4), mqtt::QoS::ExactlyOnce);
@@ -319,9 +320,22 @@ class Line {
         if (const auto only = words_.option("only")) {
             const auto session = harness_.state().session(*only);
             filter_ = words_.option("filter").value_or("");
-            out.only = Restriction{
-                {session ? session->id : SessionId(9999)}, filter_, words_.has("replay")};
+            out.only = Restriction{{session ? session->id : SessionId(9999)}, filter_};
         }
+        return out;
+    }
+
+    CommandBody replay() {
+        const auto session = harness_.state().session(words_.at(1));
+        filter_ = words_.at(2);
+        messages_.clear();
+        for (std::size_t i = 3; i < words_.size(); ++i) {
+            const auto parts = split(words_.at(i), ',');
+            const auto qos = static_cast<mqtt::QoS>(std::stoul(parts.at(2)));
+            messages_.push_back(flat(parts.at(0), parts.at(1), qos, true));
+        }
+        Replay out{session ? session->id : SessionId(9999), filter_, {}};
+        out.messages.assign(messages_.begin(), messages_.end());
         return out;
     }
 
@@ -353,6 +367,7 @@ class Line {
     Harness& harness_;
     Words words_;
     std::string message_;
+    std::vector<std::string> messages_;
     std::string identity_;
     std::string filter_;
     std::vector<std::string> filters_;

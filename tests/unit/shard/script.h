@@ -5,12 +5,14 @@
 // [will=TOPIC/PAYLOAD(,) delay=S wqos=N wexpiry=S] | detached CLIENT HOW [w=N] [expiry=S] [epoch=N]
 // | subscribe CLIENT FILTER,QOS[,nl][,rap][,id=N] ... | unsubscribe CLIENT FILTER ... | enqueue
 // TOPIC PAYLOAD [qos=N] [retain] [expiry=S] [publisher=C] [source=SHARD,KIND,SHARD,N,H,OPEN...]
-// [only=CLIENT filter=F [replay]] | enqueue-group GROUP PAYLOAD [qos=N] [expiry=S] [source=...] |
-// ack CLIENT KIND,N ... | put CLIENT ID TOPIC PAYLOAD | release CLIENT ID | retain TOPIC [PAYLOAD]
-// [n=N] [expiry=S] | done KIND SHARD N ... | route FILTER DESTINATION serial=N [qos=N] [remove] |
-// made FILTER SERIAL [member=CLIENT] | node-down NODE.START | tick | void | end-session CLIENT |
-// pick GROUP N DESTINATION
+// [only=CLIENT filter=F] | replay CLIENT FILTER TOPIC,PAYLOAD,QOS ... | enqueue-group GROUP PAYLOAD
+// [qos=N] [expiry=S] [source=...] | ack CLIENT KIND,N ... | put CLIENT ID TOPIC PAYLOAD | release
+// CLIENT ID | retain TOPIC [PAYLOAD] [n=N] [expiry=S] | done KIND SHARD N ... | route FILTER
+// DESTINATION serial=N [qos=N] [remove] | made FILTER SERIAL [member=CLIENT] | node-down NODE.START
+// | tick | void | end-session CLIENT | pick GROUP N DESTINATION
+//
 // Any command: [lane=NODE.START.PRODUCER] [n#=NUMBER] [fence=SHARD,TERM].
+//
 // Questions: session CLIENT | queue CLIENT | owed | outbox | retained FILTER | match TOPIC | group
 // G | letgo | counts | deadline | restart
 #pragma once

@@ -96,6 +96,7 @@ struct PrintResult {
         if (r.offline_qos0 != 0) out << " offline=" << r.offline_qos0;
         if (r.no_local != 0) out << " no-local=" << r.no_local;
     }
+    void operator()(const ReplayResult& r) const { out << " taken=" << r.taken; }
     void operator()(const EnqueueGroupResult& r) const {
         out << (r.queued   ? " queued n=" + std::to_string(r.number.value())
                 : r.repeat ? std::string(" repeat")

@@ -37,6 +37,10 @@ TEST_CASE("Nothing that may have been sent is dropped or expired, everything els
           "[R-6][MQTT-3.3.2-5][MQTT-3.3.2-6]") {
     run("mark");
 }
+TEST_CASE("Retained messages take at most half of a queue and push nothing out of it",
+          "[R-4][G1][MQTT-3.10.4-2]") {
+    run("replay");
+}
 TEST_CASE("A full queue drops the oldest, the newest, or refuses", "[R-6][M1]") {
     run("queue_full");
     run("queue_newest");
