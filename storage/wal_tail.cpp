@@ -20,6 +20,7 @@ constexpr uint8_t kMiddle = 3;
 constexpr uint8_t kLast = 4;
 
 struct Record {
+    uint32_t crc = 0;  // masked, of what follows it
     uint8_t type = 0;
     std::size_t bytes = 0;  // with its header
 };
@@ -28,8 +29,8 @@ uint32_t masked(uint32_t crc) {
     return ((crc >> 15) | (crc << 17)) + 0xA282EAD8U;
 }
 
-// The record at `at`, if there is a sound one.
-std::optional<Record> record_at(std::string_view bytes, std::size_t at) {
+// What the header at `at` says, if there is one; its checksum is not looked at.
+std::optional<Record> header_at(std::string_view bytes, std::size_t at) {
     const std::size_t block_left = kBlockBytes - at % kBlockBytes;
     if (block_left < kHeaderBytes || at + kHeaderBytes > bytes.size()) return std::nullopt;
     RecordReader reader(bytes.substr(at));
@@ -40,16 +41,68 @@ std::optional<Record> record_at(std::string_view bytes, std::size_t at) {
         at + kHeaderBytes + size > bytes.size()) {
         return std::nullopt;
     }
-    if (masked(crc32c(bytes.substr(at + 6, 1 + size))) != crc) return std::nullopt;
-    return Record{type, kHeaderBytes + size};
+    return Record{crc, type, kHeaderBytes + size};
 }
+
+// The record at `at`, if there is a sound one.
+std::optional<Record> record_at(std::string_view bytes, std::size_t at) {
+    const std::optional<Record> record = header_at(bytes, at);
+    if (!record || masked(crc32c(bytes.substr(at + 6, record->bytes - 6))) != record->crc) {
+        return std::nullopt;
+    }
+    return record;
+}
+
+// CRC-32C of any part of a block, in the same short time for each: a block may hold a client's
+// bytes, made so that every one of them seems to head a record as long as the block.
+class BlockChecksums {
+  public:
+    BlockChecksums() : to_(kBlockBytes + 1), shifts_(kBlockBytes + 1) {
+        shifts_[0] = 1U << 31;  // the polynomial 1: bits stand in reverse
+        for (std::size_t n = 1; n <= kBlockBytes; ++n)
+            shifts_[n] = product(shifts_[n - 1], kOneByte);
+    }
+    void set_block(std::string_view block) {
+        for (std::size_t i = 0; i < block.size(); ++i)
+            to_[i + 1] = crc32c(block.substr(i, 1), to_[i]);
+    }
+    [[nodiscard]] uint32_t of(std::size_t begin, std::size_t end) const {
+        // What stood before `begin` counts in the sum up to `end` as it did up to `begin`, times
+        // x^8 for each byte since.
+        return to_[end] ^ product(to_[begin], shifts_[end - begin]);
+    }
+
+  private:
+    static constexpr uint32_t kPolynomial = 0x82F63B78U;
+    static constexpr uint32_t kOneByte = 1U << (31 - 8);  // x^8
+
+    static uint32_t product(uint32_t a, uint32_t b) {
+        uint32_t sum = 0;
+        for (uint32_t bit = 1U << 31; bit != 0; bit >>= 1) {
+            if ((a & bit) != 0) sum ^= b;
+            b = (b & 1U) != 0 ? (b >> 1) ^ kPolynomial : b >> 1;
+        }
+        return sum;
+    }
+
+    std::vector<uint32_t> to_;      // of the block's first so many bytes
+    std::vector<uint32_t> shifts_;  // x^(8n)
+};
 
 // Whether a write begins anywhere behind `at`: its position is unknown once a header is damaged.
 bool has_later_write(std::string_view bytes, std::size_t at) {
-    for (std::size_t i = at + 1; i + kHeaderBytes <= bytes.size(); ++i) {
-        const auto type = static_cast<uint8_t>(bytes[i + 6]);
-        if (type != kFull && type != kFirst) continue;
-        if (record_at(bytes, i)) return true;
+    BlockChecksums checksums;
+    for (std::size_t block = at - at % kBlockBytes; block < bytes.size(); block += kBlockBytes) {
+        checksums.set_block(bytes.substr(block, kBlockBytes));
+        const std::size_t end = std::min(block + kBlockBytes, bytes.size());
+        for (std::size_t i = std::max(at + 1, block); i + kHeaderBytes <= end; ++i) {
+            const auto type = static_cast<uint8_t>(bytes[i + 6]);
+            if (type != kFull && type != kFirst) continue;
+            const std::optional<Record> record = header_at(bytes, i);
+            if (!record) continue;
+            const std::size_t begin = i - block;
+            if (masked(checksums.of(begin + 6, begin + record->bytes)) == record->crc) return true;
+        }
     }
     return false;
 }

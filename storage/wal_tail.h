@@ -28,7 +28,7 @@ struct WalTail {
     uint64_t whole_bytes = 0;  // up to here every write is complete
 };
 
-// Judges the bytes of one log file.
+// Judges the bytes of one log file. Takes a time linear in their number, whatever they are.
 [[nodiscard]] WalTail inspect_wal(std::string_view bytes);
 
 // Inspects the newest log file in the directory of a RocksDB instance and shortens it to its last
