@@ -45,6 +45,31 @@ std::size_t Client::output_bytes() const {
     return connection_ != nullptr ? connection_->pending_output() : 0;
 }
 
+// A subscriber without publishes of its own mostly sends PUBACKs, and none of those is urgent: its
+// window is far from full, and no one else waits for it. Not so for a durable session or a member
+// of a shared group, where an acknowledgement that nobody has read is a repetition when the client
+// or the broker dies.
+void Client::weigh_input(ByteView input) {
+    constexpr std::size_t kPubackBytes = 4;
+    constexpr uint8_t kEnough = 8;
+    constexpr uint32_t kCreditMin = 4;
+    const bool pubacks = static_cast<uint8_t>(input[0]) == 0x40;
+    if (!pubacks || connection_ == nullptr) {
+        lone_pubacks_ = 0;
+        if (connection_ != nullptr) connection_->gather_input(false);
+        return;
+    }
+    if (connection_->gathers_input() || input.size() != kPubackBytes) return;
+    if (lone_pubacks_ > kEnough) lone_pubacks_ = 0;  // was gathering until it fell silent
+    if (++lone_pubacks_ <= kEnough || durable_ || channel_.credit() < kCreditMin) return;
+    if (extras_ != nullptr && !extras_->memberships.empty()) return;
+    connection_->gather_input(true);
+}
+
+void Client::answer_awaited() {
+    if (connection_ != nullptr) connection_->gather_input(false);
+}
+
 void Client::await_drain() {
     if (connection_ != nullptr && !connection_->closing()) connection_->notify_when_writable();
 }

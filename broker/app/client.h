@@ -37,6 +37,9 @@ class Client final : public ChannelHost {
     // hash64 of the Client Identifier: who published, for No Local.
     [[nodiscard]] uint64_t publisher() const { return publisher_; }
     [[nodiscard]] ConnectionRef ref() const;
+    // After the channel has taken `input`: whether this connection's acknowledgements may be
+    // gathered, see Connection::gather_input().
+    void weigh_input(ByteView input);
     // Of its membership in a shared group; 0: none.
     [[nodiscard]] uint32_t shared_subscription_id(uint64_t group_hash) const;
 
@@ -44,6 +47,7 @@ class Client final : public ChannelHost {
     std::byte* prepare(std::size_t size) override;
     void commit(std::size_t size) override;
     std::size_t output_bytes() const override;
+    void answer_awaited() override;
     void await_drain() override;
     void close(const CloseCause& cause) override;
     std::string make_client_id() override;
@@ -107,6 +111,7 @@ class Client final : public ChannelHost {
     bool close_when_detached_ : 1 = false;
     bool counted_unauthenticated_ : 1 = false;
     bool counted_connected_ : 1 = false;
+    uint8_t lone_pubacks_ = 0;  // in a row, each read alone; see weigh_input()
     mqtt::ProtocolVersion counted_version_ = mqtt::ProtocolVersion::V311;
     std::optional<DetachHow> detach_when_attached_;
     Channel channel_;  // last: it may call its host from its constructor on

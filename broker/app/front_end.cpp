@@ -134,6 +134,7 @@ std::size_t FrontEnd::on_bytes(Connection& connection, ByteView bytes) {
     if (client.counted_unauthenticated_) [[unlikely]] {
         hold_unauthenticated(client, bytes.size() - consumed);
     }
+    client.weigh_input(bytes);
     after_event(client);
     return consumed;
 }

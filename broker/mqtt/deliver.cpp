@@ -93,6 +93,7 @@ OfferResult Channel::offer(LoopTime now, const Offer& offer) {
 void Channel::fly(uint64_t number, Slot slot, uint64_t ticket) {
     window_.take(number, slot, ticket);
     ++context_.counters.in_flight;
+    if (slot != Slot::AwaitPuback) host_.answer_awaited();
 }
 
 bool Channel::output_full() const {

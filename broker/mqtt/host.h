@@ -186,6 +186,8 @@ class ChannelHost {
     virtual void commit(std::size_t size) = 0;
     // Bytes committed and not yet taken by the transport.
     [[nodiscard]] virtual std::size_t output_bytes() const = 0;
+    // A QoS 2 message has been sent: the handshake goes on as soon as its PUBREC is read.
+    virtual void answer_awaited() = 0;
     // Something waits for output_bytes() to fall: on_output_drained() shall follow when it has,
     // also when that happens without the transport ever refusing a byte.
     virtual void await_drain() = 0;

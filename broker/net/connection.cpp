@@ -124,6 +124,7 @@ void Connection::read_socket() {
     ssize_t got = ::recv(socket_.get(), bytes, buffer.size(), 0);
     set_.counters_.reads += 1;
     if (got > 0) {
+        heard_ = true;
         set_.counters_.bytes_in[static_cast<std::size_t>(kind_)] += static_cast<uint64_t>(got);
         if (transport_) {
             receive_through_stack({bytes, static_cast<std::size_t>(got)});
@@ -261,6 +262,25 @@ void Connection::discard_input() {
     ReadBuffer& buffer = set_.wire_;
     ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) end(cause_);
+}
+
+void Connection::gather_input(bool on) {
+    if (on == gathers_ || (on && (kind_ != TransportKind::Tcp || transport_ || closing()))) return;
+    // Two packets of four bytes wake the loop, and so does every MQTT packet that is longer.
+    constexpr int kLoneBytes = 4;
+    const int least = on ? kLoneBytes + 1 : 1;
+    // The socket is ready at once if what it has is enough now.
+    if (setsockopt(socket_.get(), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof(least)) != 0) return;
+    heard_ = true;
+    on ? set_.start_gathering(*this) : set_.end_gathering(*this);
+}
+
+void Connection::read_gathered() {
+    const bool heard = heard_;
+    heard_ = false;
+    if (state_ == State::Open && !paused_) read_socket();
+    if (!heard && !heard_) gather_input(false);
+    if (!dirty_) update_watch();
 }
 
 void Connection::mark_dirty() {

@@ -136,6 +136,13 @@ class Connection final : public PollHandle::Target {
     void resume_reading();
     [[nodiscard]] bool reading_paused() const { return paused_; }
 
+    // While on, input of four bytes or fewer wakes nobody: it is read with what follows it, or by
+    // the loop's next tick. For a peer that answers each message with a packet that nobody waits
+    // for, this saves every other wake-up. Goes off by itself when nothing comes between two ticks;
+    // stays off where the kernel does not offer it (all but plain TCP).
+    void gather_input(bool on);
+    [[nodiscard]] bool gathers_input() const { return gathers_; }
+
     // When the socket last took output, or got some while it had none.
     [[nodiscard]] std::chrono::nanoseconds last_write_progress() const { return write_progress_; }
     // Memory of unconsumed input and pending output: for the memory high-water mark.
@@ -177,6 +184,7 @@ class Connection final : public PollHandle::Target {
     void keep_behind(ByteView bytes);
     void present_kept();
     void discard_input();
+    void read_gathered();
     void begin_flushing(EndCause cause);
     void end(EndCause cause);
     // Writes what there is; called once a turn for a dirty connection.
@@ -203,8 +211,9 @@ class Connection final : public PollHandle::Target {
     std::chrono::nanoseconds phase_started_{0};  // of the TLS handshake, then of closing
     UniqueFd socket_;
     uint32_t slot_ = 0;
-    uint32_t set_index_ = 0;    // in ConnectionSet
-    uint32_t watch_index_ = 0;  // in its list of connections with a deadline
+    uint32_t set_index_ = 0;     // in ConnectionSet
+    uint32_t watch_index_ = 0;   // in its list of connections with a deadline
+    uint32_t gather_index_ = 0;  // in its list of those that gather input
     PeerAddress peer_;
     uint16_t listener_;
     TransportKind kind_;
@@ -218,6 +227,8 @@ class Connection final : public PollHandle::Target {
     bool present_again_ : 1 = false;  // kept input is due after resume_reading()
     bool handshaking_ : 1 = false;    // counts as an open TLS handshake of the loop
     bool reset_ : 1 = false;          // abort(): close with RST
+    bool gathers_ : 1 = false;        // has a place in the list of those that gather input
+    bool heard_ : 1 = false;          // while gathering: something was read since the last tick
     PollHandle poll_;
 };
 

@@ -92,6 +92,10 @@ void ConnectionSet::end_handshake(Connection& connection) {
 }
 
 void ConnectionSet::tick(std::chrono::nanoseconds now) {
+    // Backwards, as below.
+    for (std::size_t i = gathering_.size(); i-- > 0;) {
+        if (i < gathering_.size()) gathering_[i]->read_gathered();
+    }
     if (now - last_check_ < kCheckInterval) return;
     last_check_ = now;
     // Backwards: check_deadlines() may take its connection off the list, and handlers may add some.
@@ -131,8 +135,24 @@ void ConnectionSet::unwatch(Connection& connection) {
     watched_.pop_back();
 }
 
+void ConnectionSet::start_gathering(Connection& connection) {
+    connection.gathers_ = true;
+    connection.gather_index_ = static_cast<uint32_t>(gathering_.size());
+    gathering_.push_back(&connection);
+}
+
+void ConnectionSet::end_gathering(Connection& connection) {
+    if (!connection.gathers_) return;
+    connection.gathers_ = false;
+    Connection* last = gathering_.back();
+    gathering_[connection.gather_index_] = last;
+    last->gather_index_ = connection.gather_index_;
+    gathering_.pop_back();
+}
+
 void ConnectionSet::remove(Connection& connection) {
     unwatch(connection);
+    end_gathering(connection);
     end_handshake(connection);
     // It is there when it ended while it was flushed, and then it is the last one.
     if (connection.dirty_ && dirty_.back() == &connection) {

@@ -58,6 +58,8 @@ class ConnectionSet {
     [[nodiscard]] ChunkPool& pool() { return pool_; }
     [[nodiscard]] EventLoop& loop() { return loop_; }
     [[nodiscard]] const NetCounters& counters() const { return counters_; }
+    // Connections that gather their input, for tests.
+    [[nodiscard]] std::size_t gathering() const { return gathering_.size(); }
     // Bytes that sockets refused and that wait for them.
     [[nodiscard]] std::size_t waiting_output() const;
 
@@ -72,7 +74,7 @@ class ConnectionSet {
     // flush().
     void set_borrowed(bool borrowed) { borrowed_ = borrowed; }
     void start_turn();
-    // Checks deadlines once a second.
+    // Reads what connections have gathered; checks deadlines once a second.
     void tick(std::chrono::nanoseconds now);
     // Ends every connection with EndCause::LoopStopped; output is written as far as it goes.
     void stop();
@@ -83,6 +85,8 @@ class ConnectionSet {
     void mark_dirty(Connection& connection) { dirty_.push_back(&connection); }
     void watch(Connection& connection);
     void unwatch(Connection& connection);
+    void start_gathering(Connection& connection);
+    void end_gathering(Connection& connection);
     void tell_end(Connection& connection);
     void remove(Connection& connection);
     [[nodiscard]] bool take_handshake_step();
@@ -96,6 +100,7 @@ class ConnectionSet {
     std::vector<Connection*> dirty_;
     std::vector<Connection*> flushing_;  // dirty_ of the round under way
     std::vector<Connection*> watched_;
+    std::vector<Connection*> gathering_;
     std::chrono::nanoseconds last_check_{0};
     NetCounters counters_;
     uint32_t open_handshakes_ = 0;

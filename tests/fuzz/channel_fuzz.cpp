@@ -104,6 +104,7 @@ class World : public ChannelHost {
         output_.append(room_, 0, size);
     }
     [[nodiscard]] std::size_t output_bytes() const override { return stuck_; }
+    void answer_awaited() override {}
     void await_drain() override {}
     void close(const CloseCause&) override {
         require(!closed_, "closed once");

@@ -117,6 +117,21 @@ void FrontEndRig::taken(cluster::Ticket ticket, uint32_t receivers, mqtt::Reason
     arrive([&](cluster::LoopSink& sink) { sink.on_taken(batch); });
 }
 
+void FrontEndRig::deliver(uint64_t number, mqtt::QoS qos, std::string_view payload, uint32_t slot) {
+    cluster::DeliveryBatch batch;
+    cluster::DeliveryView view;
+    view.connection = {make_incarnation(NodeId(1), 1), LoopId(0), slot, slot + 1};
+    view.session = SessionId(1);
+    view.epoch = Epoch(1);
+    view.number = MessageNumber(number);
+    view.qos = qos;
+    view.message.topic = "t";
+    view.message.payload = payload;
+    view.message.qos = qos;
+    batch.add(view);
+    arrive([&](cluster::LoopSink& sink) { sink.on_deliveries(batch); });
+}
+
 FakePort::Sent FrontEndRig::command(const std::string& name) {
     REQUIRE(until([&] { return !port->commands.empty(); }));
     FakePort::Sent first = port->commands.front();

@@ -71,6 +71,8 @@ class FrontEndRig {
                 cluster::AnswerCode code = cluster::AnswerCode::Applied);
     void taken(cluster::Ticket ticket, uint32_t receivers,
                mqtt::ReasonCode code = mqtt::ReasonCode::Success);
+    // A numbered message of the shard for the client in `slot`, generation `slot` + 1.
+    void deliver(uint64_t number, mqtt::QoS qos, std::string_view payload = "x", uint32_t slot = 0);
     // Takes the oldest command that nobody has looked at; waits for it. Fails on another name.
     FakePort::Sent command(const std::string& name);
     [[nodiscard]] bool no_command();

@@ -13,23 +13,6 @@ ShardId shard_of_client(const std::string& id) {
     return shard_of(id, 4);
 }
 
-// A numbered message of the shard for the client in `slot`, generation `slot` + 1.
-void deliver(FrontEndRig& rig, uint64_t number, mqtt::QoS qos, std::string_view payload = "x",
-             uint32_t slot = 0) {
-    cluster::DeliveryBatch batch;
-    cluster::DeliveryView view;
-    view.connection = {make_incarnation(NodeId(1), 1), LoopId(0), slot, slot + 1};
-    view.session = SessionId(1);
-    view.epoch = Epoch(1);
-    view.number = MessageNumber(number);
-    view.qos = qos;
-    view.message.topic = "t";
-    view.message.payload = payload;
-    view.message.qos = qos;
-    batch.add(view);
-    rig.arrive([&](cluster::LoopSink& sink) { sink.on_deliveries(batch); });
-}
-
 cluster::LetGoRequest let_go(uint32_t slot, uint64_t epoch = 1) {
     cluster::LetGoRequest request;
     request.shard = ShardId(2);
@@ -158,7 +141,7 @@ TEST_CASE("The acknowledgements of a turn are one command", "[R-6]") {
     FrontEndRig rig;
     const auto client = rig.durable_client("c1");
     for (uint64_t number = 1; number <= 3; ++number)
-        deliver(rig, number, mqtt::QoS::AtLeastOnce);
+        rig.deliver(number, mqtt::QoS::AtLeastOnce);
     CHECK(client->receive(3).size() == 3);
     rig.port->wants.clear();
     client->send("PUBACK 2");
@@ -180,7 +163,7 @@ TEST_CASE("The acknowledgements of a turn are one command", "[R-6]") {
 TEST_CASE("PUBREL leaves after PUBREC was committed", "[R-6][MQTT-4.3.3-4]") {
     FrontEndRig rig;
     const auto client = rig.durable_client("c1");
-    deliver(rig, 1, mqtt::QoS::ExactlyOnce);
+    rig.deliver(1, mqtt::QoS::ExactlyOnce);
     CHECK(client->receive(1) == Lines{"PUBLISH t x qos=2 id=2"});
     client->send("PUBREC 2");
     const FakePort::Sent ack = rig.command("ack");
@@ -192,7 +175,7 @@ TEST_CASE("PUBREL leaves after PUBREC was committed", "[R-6][MQTT-4.3.3-4]") {
 TEST_CASE("Acknowledgements wait while the shard's lane is full", "[R-9]") {
     FrontEndRig rig;
     const auto client = rig.durable_client("c1");
-    deliver(rig, 1, mqtt::QoS::AtLeastOnce);
+    rig.deliver(1, mqtt::QoS::AtLeastOnce);
     CHECK(client->receive(1).size() == 1);
     rig.port->full_lanes = {shard_of_client("c1")};
     client->send("PUBACK 2");
@@ -213,7 +196,7 @@ TEST_CASE("A session whose client reads slowly is sent no more than its output m
     uint64_t number = 0;
     // Until the kernel takes no more.
     while (rig.port->wants.back().room > 0 && number < 500)
-        deliver(rig, ++number, mqtt::QoS::AtLeastOnce, payload);
+        rig.deliver(++number, mqtt::QoS::AtLeastOnce, payload);
     REQUIRE(rig.port->wants.back().room == 0);
     CHECK(rig.port->wants.back().credit > 0);
     const std::size_t asked = rig.port->wants.size();
@@ -236,7 +219,7 @@ TEST_CASE("A client that reads and does not acknowledge is sent its whole window
     for (uint64_t number = 1; number <= 20; ++number) {
         const cluster::Want& want = rig.port->wants.back();
         REQUIRE(rig.until([&] { return want.received + want.room > (number - 1) * 30'001; }));
-        deliver(rig, number, mqtt::QoS::AtLeastOnce, payload);
+        rig.deliver(number, mqtt::QoS::AtLeastOnce, payload);
         CHECK(client->receive(1).size() == 1);
     }
 }

@@ -68,6 +68,16 @@ TEST_CASE("QoS 1 and 2 take identifiers that are not in use and are first sent w
     }
 }
 
+TEST_CASE("The host hears that a PUBREC is awaited, and nothing of PUBACKs") {
+    Bench bench;
+    bench.connect(kV5);
+    bench.offer("a", QoS::AtMostOnce);
+    bench.offer("a", QoS::AtLeastOnce);
+    CHECK(bench.recorder.answers_awaited == 0);
+    bench.offer("a", QoS::ExactlyOnce);
+    CHECK(bench.recorder.answers_awaited == 1);
+}
+
 TEST_CASE("No more than Receive Maximum messages are out at once",
           "[MQTT-3.3.4-9][MQTT-4.9.0-1][MQTT-4.9.0-2]") {
     Bench bench;

@@ -28,12 +28,14 @@ class Recorder : public ChannelHost {
     std::optional<CloseCause> close_cause;
     std::size_t detaches = 0;
     std::size_t drains_awaited = 0;
+    std::size_t answers_awaited = 0;
     bool attach_waits = false;
     std::string output;  // not yet told in the log
 
     std::byte* prepare(std::size_t size) override;
     void commit(std::size_t size) override;
     [[nodiscard]] std::size_t output_bytes() const override { return stuck_output; }
+    void answer_awaited() override { ++answers_awaited; }
     void await_drain() override { ++drains_awaited; }
     void close(const CloseCause& cause) override;
     [[nodiscard]] std::string make_client_id() override { return "assigned-1"; }
