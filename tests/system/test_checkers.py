@@ -1,5 +1,6 @@
 """The tests' own checkers notice what they are for."""
 
+import itertools
 import unittest
 
 from lib import mqtt_wire as wire
@@ -7,7 +8,8 @@ from lib.broker import Broker
 from lib.case import BrokerCase
 from lib.linear import Operation, linearizable
 from lib.properties import WireError, encode_one, encode_string
-from lib.workload import Publisher, Subscriber, judge
+from lib.wait import NotInTime, wait_until, wait_until_still
+from lib.workload import Publisher, Subscriber, judge, wait_until_received
 
 
 class Judge(unittest.TestCase):
@@ -96,6 +98,33 @@ class Parser(unittest.TestCase):
         self.assertRaises(WireError, wire.split, b"\x30\xff\xff\xff\xff\x01")
         self.assertEqual(wire.split(b"\xd0\x00\xd0"), (b"\xd0\x00", b"\xd0"))
         self.assertEqual(wire.split(b"\x30\x85"), (None, b"\x30\x85"))
+
+
+class Waiting(unittest.TestCase):
+    def test_the_first_true_value_is_returned_and_nothing_asked_after_it(self):
+        values = iter([None, 0, "yes", "no"])
+        self.assertEqual(wait_until(lambda: next(values), "a value"), "yes")
+        self.assertEqual(next(values), "no")
+
+    def test_a_condition_is_asked_at_least_once_and_what_was_missing_is_told(self):
+        self.assertTrue(wait_until(lambda: True, "nothing", 0))
+        with self.assertRaisesRegex(NotInTime, "not in time: tea"):
+            wait_until(lambda: False, "tea", 0)
+        with self.assertRaisesRegex(NotInTime, "not in time: 3"):
+            wait_until(lambda: False, lambda: str(1 + 2), 0)
+
+    def test_still_is_what_has_not_changed_for_a_time(self):
+        readings = itertools.chain([1, 1, 2, 2, 3], itertools.repeat(4))
+        wait_until_still(lambda: next(readings), "still", 0.1, 10)
+        self.assertEqual(next(readings), 4)
+        with self.assertRaises(NotInTime):
+            wait_until_still(lambda counter=itertools.count(): next(counter), "still", 0.1, 0.2)
+
+    def test_messages_that_never_come_end_the_wait_and_are_left_to_the_judge(self):
+        publisher, subscriber = Publisher(None, "p", "t", 1), Subscriber(None, "s", [])
+        publisher.acknowledged = {1, 2}
+        wait_until_received([publisher], [[subscriber]], 0.1, 0.2)
+        self.assertTrue(judge([publisher], [subscriber]))
 
 
 class Workload(BrokerCase):

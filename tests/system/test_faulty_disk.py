@@ -13,6 +13,7 @@ from lib.broker import Broker
 from lib.case import quorate_only
 from lib.client import Closed
 from lib.volatile import FaultyBroker
+from lib.wait import wait_until
 
 QUOTA_EXCEEDED = 0x97
 SERVER_UNAVAILABLE_3 = 3  # CONNACK of MQTT 3
@@ -60,10 +61,7 @@ class DiskCase(unittest.TestCase):
         return answer.code
 
     def wait_for(self, condition, what, timeout=20.0):
-        deadline = time.monotonic() + timeout
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, f"not in time: {what}")
-            time.sleep(0.02)
+        wait_until(condition, what, timeout)
 
     def is_ready(self, broker=None):
         return (broker or self.broker).http("/readyz")[0] == 200

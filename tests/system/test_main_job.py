@@ -3,11 +3,11 @@ broker killed and restarted, every message exactly once."""
 
 import shutil
 import subprocess
-import time
 import unittest
 
 from lib.broker import Broker
 from lib.case import quorate_only
+from lib.wait import wait_until
 
 MESSAGES = 200
 
@@ -65,10 +65,7 @@ class MainJob(unittest.TestCase):
         # quota twice and never gives that back: with its 20 it would call our resends an error.
         subscriber = self.subscriber(broker, "mqttv5", "-D", "connect", "receive-maximum", "1000")
         self.addCleanup(subscriber.kill)
-        deadline = time.monotonic() + 20
-        while broker.metric("quorate_subscriptions") < 1:
-            self.assertLess(time.monotonic(), deadline, "not subscribed")
-            time.sleep(0.05)
+        wait_until(lambda: broker.metric("quorate_subscriptions") >= 1, "subscribed", 20)
         for block in range(3):
             self.publish(broker, "mqttv5", block * 50, block * 50 + 50, f"orders/{block}")
             broker.restart_after_kill()

@@ -11,8 +11,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import unittest
+
+from lib.wait import wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPT = os.path.join(ROOT, "deploy/quickstart.sh")
@@ -38,14 +39,6 @@ def running(pid):
             return "zombie" not in status.read()
     except FileNotFoundError:
         return False
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {DEADLINE} s for {what}")
-        time.sleep(0.05)
 
 
 class Quickstart(unittest.TestCase):
@@ -94,7 +87,7 @@ class Quickstart(unittest.TestCase):
         self.assertEqual(self.connect(), CONNACK_311)
         self.assertIn("mosquitto_sub", done.stderr)
         os.kill(self.pid, signal.SIGTERM)
-        wait_until(lambda: not running(self.pid), "the end of the broker")
+        wait_until(lambda: not running(self.pid), "the end of the broker", DEADLINE)
 
     def test_a_second_broker_on_the_same_data_is_refused_with_its_exit_code(self):
         self.need_binary()

@@ -14,6 +14,7 @@ from lib.certs import make_leaf
 from lib.client import Client, Closed
 from lib.file_broker import FileBroker
 from lib.transport import Timeout
+from lib.wait import wait_until
 
 
 class ReloadCase(unittest.TestCase):
@@ -30,10 +31,7 @@ class ReloadCase(unittest.TestCase):
         return client
 
     def wait_for(self, condition, what, timeout=15):
-        deadline = time.monotonic() + timeout
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, f"not in time: {what}")
-            time.sleep(0.02)
+        wait_until(condition, what, timeout)
 
     def refused_or_closed(self, broker):
         """Whether one more connection is ended at once; the reset may come before it is ours."""

@@ -29,12 +29,12 @@ class GoodPair(threading.Thread):
             if client.connect(f"good-{name}-{role}").code:
                 raise AssertionError(f"the good pair is refused: {client.connack}")
         self.reader.subscribe(self.topic, qos=1)
-        self.running, self.latencies, self.failure = True, [], None
+        self.stopping, self.latencies, self.failure = threading.Event(), [], None
 
     def run(self):
         number = 0
         try:
-            while self.running:
+            while not self.stopping.is_set():
                 number += 1
                 started = time.monotonic()
                 self.writer.publish(self.topic, str(number), qos=1)
@@ -42,7 +42,7 @@ class GoodPair(threading.Thread):
                 if packet.payload != str(number).encode():
                     raise AssertionError(f"got {packet.payload!r}, sent {number}")
                 self.latencies.append(time.monotonic() - started)
-                time.sleep(0.005)
+                self.stopping.wait(0.005)
             self.writer.ping()
             self.reader.ping()
         except Exception as error:  # told by finish(), on the test's thread
@@ -53,7 +53,7 @@ class GoodPair(threading.Thread):
         return ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] if ordered else 0.0
 
     def finish(self):
-        self.running = False
+        self.stopping.set()
         self.join(20)
         self.writer.close()
         self.reader.close()
@@ -88,6 +88,12 @@ class AttackCase(BrokerCase):
                 self.peak_memory = max(self.peak_memory, self.broker.resident_bytes())
         self.assertTrue(self.broker.is_running(), self.log_tail())
         return count
+
+    def let_pair_go_on(self, rounds):
+        """Until the pair, which pauses 5 ms after each, has exchanged so many more messages."""
+        enough = len(self.pair.latencies) + rounds
+        self.wait_for(lambda: len(self.pair.latencies) >= enough or self.pair.failure,
+                      f"{rounds} more messages of the pair", 20)
 
     def assert_memory_bounded(self, extra=MEMORY_SLACK):
         """The peak stayed within the base plus `extra`; after a full run it is back at the base."""

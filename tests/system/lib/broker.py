@@ -14,13 +14,13 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
 
 from lib import transport
 from lib.certs import Certificates
 from lib.client import Client
+from lib.wait import NotInTime, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__)))))
@@ -83,16 +83,20 @@ class Broker:
             env={**os.environ, "LC_ALL": "C.UTF-8"})
         self.reader = threading.Thread(target=self.collect, args=(self.process,), daemon=True)
         self.reader.start()
-        deadline = time.monotonic() + self.start_deadline
         mark = len(self.lines)
-        while not self.is_ready(mark):
-            if self.process.poll() is not None:
-                self.reader.join(5)
-                raise StartFailed(self.process.returncode, self.output())
-            if time.monotonic() > deadline:
-                self.kill()
-                raise StartFailed(None, "not ready in time: " + self.output())
-            time.sleep(0.005)
+
+        def state():
+            if self.is_ready(mark):
+                return "ready"
+            return "ended" if self.process.poll() is not None else None
+        try:
+            reached = wait_until(state, "the broker is ready", self.start_deadline)
+        except NotInTime:
+            self.kill()
+            raise StartFailed(None, "not ready in time: " + self.output()) from None
+        if reached == "ended":
+            self.reader.join(5)
+            raise StartFailed(self.process.returncode, self.output())
         return self
 
     def is_ready(self, mark):

@@ -6,13 +6,13 @@ ids and topics of its own. Files are independent of one another and run in paral
 
 import itertools
 import os
-import time
 import unittest
 
 from lib import mqtt_wire as wire
 from lib.broker import BACKEND, Broker
 from lib.client import Closed
 from lib.transport import Timeout
+from lib.wait import let_pass, wait_until
 
 V4_AND_V5 = (4, 5)
 _shared = {}
@@ -138,18 +138,8 @@ class BrokerCase(unittest.TestCase):
         self.assertIsNone(client.wait_closed())
         return answer
 
-    def wait_for(self, condition, what, timeout=10.0):
-        """Polls `condition` until it is true."""
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > deadline:
-                self.fail(f"not in time: {what}")
-            time.sleep(0.01)
-
-    @staticmethod
-    def let_pass(seconds):
-        """For expiries and delays, where time itself is what the test waits for."""
-        time.sleep(seconds)
+    wait_for = staticmethod(wait_until)
+    let_pass = staticmethod(let_pass)
 
     def retained_payload(self, topic):
         """What a new subscriber of `topic` gets at once, or None."""

@@ -3,9 +3,9 @@
 import json
 import os
 import signal
-import time
 
 from lib.broker import BINARY, Broker
+from lib.wait import wait_until
 
 
 class FileBroker(Broker):
@@ -49,20 +49,14 @@ class FileBroker(Broker):
         before, mark = self.metric(name), len(self.lines)
         good = self.metric(name, result=result)
         self.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
-        while self.metric(name) == before:
-            if time.monotonic() > deadline:
-                raise AssertionError("no reload after SIGHUP:\n" + self.output()[-2000:])
-            time.sleep(0.01)
+        wait_until(lambda: self.metric(name) != before,
+                   lambda: "a reload after SIGHUP:\n" + self.output()[-2000:], 20)
         if self.metric(name, result=result) != good + 1:
             raise AssertionError(f"the reload is not {result}:\n" + self.output()[-2000:])
         return self.lines_since(mark, "not reloaded" if result == "bad" else "reloaded")
 
     def lines_since(self, mark, text, timeout=10):
         """The lines after `mark`, as soon as one of them has this text."""
-        deadline = time.monotonic() + timeout
-        while not any(text in line for line in self.lines[mark:]):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"no line with {text!r} in:\n" + self.output()[-2000:])
-            time.sleep(0.01)
+        wait_until(lambda: any(text in line for line in self.lines[mark:]),
+                   lambda: f"a line with {text!r} in:\n" + self.output()[-2000:], timeout)
         return self.lines[mark:]

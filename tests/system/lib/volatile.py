@@ -4,9 +4,9 @@ QUORATE_VOLATILE_BIN names the binary (default: quorate-volatile beside the brok
 """
 
 import os
-import time
 
 from lib import broker as normal
+from lib.wait import wait_until
 
 BINARY = os.environ.get("QUORATE_VOLATILE_BIN") or os.path.join(
     os.path.dirname(normal.BINARY), "quorate-volatile")
@@ -35,8 +35,5 @@ class FaultyBroker(VolatileBroker):
         mark = len(self.lines)
         with open(self.faults, "w", encoding="ascii") as out:
             out.write(line + "\n")
-        deadline = time.monotonic() + 20
-        while not any(f"injected: {line}" in each for each in self.lines[mark:]):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not in time: the fault '{line}'")
-            time.sleep(0.005)
+        wait_until(lambda: any(f"injected: {line}" in each for each in self.lines[mark:]),
+                   f"the fault '{line}'", 20)

@@ -2,14 +2,15 @@
 says: sessions are resumed, what was not acknowledged is sent again in order."""
 
 import threading
-import time
 
 from lib import mqtt_wire as wire
 from lib.client import Client, Closed
 from lib.transport import Timeout
+from lib.wait import NotInTime, let_pass, wait_until, wait_until_still
 
 BROKEN = (Closed, Timeout, OSError)
 EXPIRY = {"session_expiry": 3600}
+RETRY_SECONDS = 0.02  # how soon a client that lost its connection comes back
 
 
 class Worker(threading.Thread):
@@ -31,7 +32,7 @@ class Worker(threading.Thread):
                 client.disconnect()
             except BROKEN:
                 self.reconnects += 1
-                time.sleep(0.02)
+                let_pass(RETRY_SECONDS)
             except Exception as error:
                 self.failure = error
                 return
@@ -147,6 +148,23 @@ class Subscriber(Worker):
             raise Closed
         else:
             raise AssertionError(f"unexpected {packet}")
+
+
+def wait_until_received(publishers, streams, still, timeout):
+    """Until each of `streams` (lists of subscribers that share one) may have everything that was
+    acknowledged, then until nothing more has come for `still` seconds.
+
+    What is missing at the deadline is judge()'s to tell; that it never ends is told here."""
+    wanted = sum(len(publisher.acknowledged) for publisher in publishers)
+
+    def received(stream):
+        return sum(len(subscriber.received) for subscriber in stream)
+    try:
+        wait_until(lambda: all(received(each) >= wanted for each in streams), "all", timeout)
+    except NotInTime:
+        pass
+    wait_until_still(lambda: sum(received(each) for each in streams),
+                     "nothing more arrives", still, timeout)
 
 
 def judge(publishers, receivers):
