@@ -14,9 +14,12 @@ from lib import mqtt_wire as wire
 from lib.broker import Broker
 from lib.case import quorate_only
 from lib.client import Client
-from lib.workload import BROKEN, Publisher, Subscriber, judge
+from lib.wait import wait_until
+from lib.workload import BROKEN, Publisher, Subscriber, judge, wait_until_received
 
 SECONDS = float(os.environ.get("QUORATE_THREADS_SECONDS", "3"))
+STEPS_LEAST = 5  # of everything that goes on beside the traffic
+ACKNOWLEDGED_LEAST = 10  # of every publisher
 
 
 class Passing(Subscriber):
@@ -35,19 +38,24 @@ class Threads(unittest.TestCase):
         self.addCleanup(self.broker.stop)
         self.broker.start()
         self.stopping, self.failures, self.threads = threading.Event(), [], []
+        self.steps = {}  # name -> how often it was done
 
     def background(self, step):
         """Repeats `step` until the end; a connection that is closed under it begins again."""
+        name, number = step.__name__, 0
+        self.steps[name] = 0
+
         def run():
-            number = 0
+            nonlocal number
             while not self.stopping.is_set():
                 number += 1
                 try:
                     step(number)
+                    self.steps[name] += 1
                 except BROKEN:
                     continue
                 except Exception as error:  # reported by the test
-                    self.failures.append(f"{step.__name__}: {error!r}")
+                    self.failures.append(f"{name}: {error!r}")
                     return
         self.threads.append(threading.Thread(target=run, daemon=True))
         self.threads[-1].start()
@@ -88,7 +96,7 @@ class Threads(unittest.TestCase):
         self.broker.http("/readyz")
         if number % 5 == 0:
             self.broker.process.send_signal(signal.SIGHUP)
-        time.sleep(0.02)
+        self.stopping.wait(0.02)
 
     def test_everything_at_once_and_a_stop_in_the_middle(self):
         publishers = [Publisher(self.broker, f"p{n}", f"load/{n}", qos=1 + n % 2, window=1 + n * 2,
@@ -108,13 +116,13 @@ class Threads(unittest.TestCase):
             self.background(step)
         for publisher in publishers:
             publisher.start()
-        time.sleep(SECONDS)
+        self.let_all_go_on(publishers)
         for publisher in publishers:
             publisher.stop()
         for publisher in publishers:
             publisher.join(60)
             self.assertFalse(publisher.is_alive(), f"{publisher.client_id} still waits")
-        self.wait_until_received(publishers, [[s] for s in single] + [group])
+        wait_until_received(publishers, [[s] for s in single] + [group], 2, 60)
         self.assertEqual(self.failures, [])
         for worker in publishers + single + group:
             self.assertIsNone(worker.failure, f"{worker.client_id}: {worker.failure!r}")
@@ -124,15 +132,16 @@ class Threads(unittest.TestCase):
         self.assertGreater(sum(len(p.acknowledged) for p in publishers), 50, "too little load")
         self.stop_in_the_middle(single + group)
 
-    def wait_until_received(self, publishers, receivers):
-        """Until each of `receivers` (lists that share one stream) may have everything."""
-        wanted = sum(len(p.acknowledged) for p in publishers)
-        deadline = time.monotonic() + 60
-        while any(sum(len(s.received) for s in each) < wanted for each in receivers):
-            if time.monotonic() > deadline:
-                return  # judge() says what is missing
-            time.sleep(0.05)
-        time.sleep(0.5)  # and for what should not come
+    def let_all_go_on(self, publishers):
+        """For SECONDS at least, and until each of those that meet here has had its part."""
+        end = time.monotonic() + SECONDS
+
+        def done():
+            return self.failures or time.monotonic() >= end and \
+                min(self.steps.values()) >= STEPS_LEAST and \
+                min(len(p.acknowledged) for p in publishers) >= ACKNOWLEDGED_LEAST
+        wait_until(done, lambda: f"{self.steps}, acknowledged "
+                   f"{[len(p.acknowledged) for p in publishers]}", SECONDS + 60)
 
     def stop_in_the_middle(self, subscribers):
         flood = self.client()
