@@ -168,7 +168,9 @@ class ForbiddenWords(Sample):
         self.bad("cluster/shard", "std::shared_ptr<int> p;", "[shared_ptr]")
 
     def test_tests_wait_for_conditions(self):
-        self.bad("tests/unit/x", "std::this_thread::sleep_for(1s);", "[sleep]")
+        for line in ("std::this_thread::sleep_for(1s);", "::sleep(1);", "sleep(1);"):
+            self.bad("tests/unit/x", line, "[sleep]")
+        self.good("tests/unit/x", "loop.sleep(1);")
 
     def test_comments_strings_and_look_alikes_are_no_code(self):
         for line in ("// a new thing is deleted: delete it", 'auto s = "new Thing()";',
@@ -179,6 +181,31 @@ class ForbiddenWords(Sample):
     def test_an_exemption_names_its_rule_and_gives_a_reason(self):
         self.good("storage", "// style-exempt(new): the C library frees it\nauto* p = new T();")
         self.bad("storage", "// style-exempt(delete): other\nauto* p = new T();", "[new]")
+
+
+class Sleeps(Sample):
+    def test_a_test_of_any_language_that_sleeps_is_told(self):
+        for name, line in (("a.py", "time.sleep(1)"), ("a.py", "from time import sleep"),
+                           ("a.py", "await asyncio.sleep(1)"),
+                           ("a.py", "threading.Event().wait(1)"),
+                           ("a.py", "select.select([], [], [], 1)"),
+                           ("a.sh", "sleep 1"), ("a.sh", "while x; do sleep 1; done"),
+                           ("a.js", "setTimeout(f, 1);"), ("a.html", "setInterval(f, 1);")):
+            self.assert_bad(rules.sleeps, {f"tests/system/{name}": f"x\n{line}\n"}, f"{name}:2: ")
+
+    def test_waiting_with_a_deadline_and_what_only_looks_like_it_are_good(self):
+        for name, line in (("a.py", '"""Nothing sleeps: time.sleep(1)"""  # sleep'),
+                           ("a.py", "stopping.wait(1)"), ("a.py", "sleeper(1)"),
+                           ("a.py", "select.select([sock], [], [], 1)"),
+                           ("a.sh", "# sleep is for others\nasleep 1"), ("a.js", "wait(f);")):
+            self.assert_good(rules.sleeps, {f"tests/system/{name}": line + "\n"})
+        self.assert_good(rules.sleeps, {"bench/a.py": "time.sleep(1)\n"})
+
+    def test_an_exception_gives_its_reason_and_is_used(self):
+        for path, reason in rules.MAY_SLEEP.items():
+            self.assertGreater(len(reason), 20, path)
+            self.assert_bad(rules.sleeps, {path: "\n"}, "take it out of MAY_SLEEP")
+        self.assert_good(rules.sleeps, {"tests/system/lib/wait.py": "time.sleep(1)\n"})
 
 
 class Others(Sample):

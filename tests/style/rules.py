@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 
-from tree import CPP, code_only, functions, types
+from tree import CPP, code_only, functions, python_code, types
 
 # What each folder may include besides itself; `name.h` allows one header of a folder. Everything
 # may include proto/base. The longest folder that fits a file decides.
@@ -81,9 +81,22 @@ FORBIDDEN_CODE = (
     ("std-hash", r"\bstd::hash\b", PURE, "use proto/base/hash.h: placement must not differ"),
     ("file", r"\bstd::[io]?fstream\b|\bfopen\s*\(|(?<![\w>])::(open|socket)\s*\(", PURE,
      "pure code has no files"),
-    ("sleep", r"\b(sleep_for|sleep_until|usleep|nanosleep)\b", ("tests",),
+    ("sleep", r"\b(sleep_for|sleep_until|usleep|nanosleep)\b|(?<![\w.>])sleep\s*\(", ("tests",),
      "wait for a condition with a deadline"),
 )
+# What pauses for a time, by the end of a file's name.
+SLEEPS = {
+    ".py": r"\bsleep\b|\bEvent \( \) \. wait \(|\bselect \( \[ \] , \[ \] , \[ \] ,",
+    ".sh": r"(^|[;&|({]|\bdo|\bthen|\belse)[ \t]*sleep\b",
+    (".js", ".html"): r"\bset(Timeout|Interval)\b",
+}
+# The only files of tests that may, and why.
+MAY_SLEEP = {
+    "tests/system/lib/wait.py": "the pause of every loop that waits for a condition, and time as "
+                                "the stimulus of a test",
+    "tests/system/clean_root.sh": "the pause of a loop with a deadline, in a shell",
+    "tests/interop/js/scenarios.js": "a deadline: the timer ends the test that waits",
+}
 # The same on the whole text, comments included.
 FORBIDDEN_TEXT = (
     ("todo", r"\b(TODO|FIXME|XXX|HACK)\b", "finish it, or say what is so and why"),
@@ -251,6 +264,25 @@ def forbidden_words(tree):
     return out
 
 
+def sleeps(tree):
+    """Tests wait for a condition with a deadline; nothing but what is named here sleeps."""
+    out = []
+    for path in tree.files:
+        if not path.startswith("tests/"):
+            continue
+        pattern = next((SLEEPS[end] for end in SLEEPS if path.endswith(end)), None)
+        if pattern is None:
+            continue
+        text = tree.read(path)
+        found = list(matches(python_code(text) if path.endswith(".py") else text, pattern))
+        if path in MAY_SLEEP and not found:
+            out.append(f"{path}: does not sleep any more; take it out of MAY_SLEEP")
+        elif path not in MAY_SLEEP:
+            out += [f"{path}:{line}: {match.group(0).strip()}: wait for a condition with a "
+                    "deadline (tests/system/lib/wait.py)" for line, match in found]
+    return out
+
+
 def program_of(path):
     """What a file is linked into: the product, the benches, or a program of tests."""
     if path.startswith("tests/fuzz/") and path.endswith(".cpp"):
@@ -304,5 +336,5 @@ def formatted(tree):
 
 
 RULES = (include_direction, foreign_headers, header_form, file_length, function_length,
-         line_length, readme, units_per_folder, forbidden_words, one_definition, catch_shim,
+         line_length, readme, units_per_folder, forbidden_words, sleeps, one_definition, catch_shim,
          top_level, formatted)

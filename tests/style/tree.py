@@ -1,8 +1,10 @@
 """The files a style rule looks at, and C++ text without what only looks like code."""
 
+import io
 import os
 import re
 import subprocess
+import tokenize
 
 CPP = (".h", ".cpp")
 
@@ -55,6 +57,15 @@ def blank(match):
 def code_only(text):
     """C++ with comments, strings and characters blanked out."""
     return TOKEN.sub(blank, text)
+
+
+def python_code(text):
+    """Python without comments and strings: the other tokens of each line, with a space between."""
+    lines = [[] for _ in range(text.count("\n") + 2)]
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.NAME, tokenize.OP, tokenize.NUMBER):
+            lines[token.start[0] - 1].append(token.string)
+    return "\n".join(" ".join(line) for line in lines)
 
 
 def without_directives(text):
