@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 import urllib.request
 
@@ -169,7 +170,9 @@ class Starting(unittest.TestCase):
         client.connect("c")
         broker.process.send_signal(signal.SIGHUP)
         broker.process.send_signal(signal.SIGTERM)  # while it reloads
+        deadline = time.monotonic() + 45
         while broker.is_running():
+            self.assertLess(time.monotonic(), deadline, broker.output())
             broker.process.send_signal(signal.SIGHUP)
             try:
                 broker.process.wait(0.002)

@@ -10,6 +10,7 @@ import unittest
 from lib import mqtt_wire as wire
 from lib.broker import ROOT, Broker
 from lib.case import BrokerCase, quorate_only
+from lib.wait import wait_until
 
 # What a small load must have moved. Others count what did not happen here.
 MOVED = """
@@ -180,9 +181,8 @@ class LogOfALife(unittest.TestCase):
         self.addCleanup(client.close)
         client.connect("c")
         broker.process.send_signal(1)
-        mark = len(broker.lines)
-        while not any("reloaded" in line for line in broker.lines):
-            self.assertTrue(broker.is_running(), broker.lines[mark:])
+        wait_until(lambda: any("reloaded" in line for line in broker.lines),
+                   lambda: f"the reload, running {broker.is_running()}: {broker.lines}")
         self.assertEqual(broker.terminate(), 0)
         return broker, [line for line in broker.lines if not line.startswith("quorate ready")]
 

@@ -6,7 +6,7 @@ It is never a guess at how long something takes.
 
 import time
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.02  # two scrapes a poll are what /metrics lets one address have, 100 a second
 
 
 class NotInTime(AssertionError):
