@@ -122,6 +122,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     // For the metrics: a PUBLISH read at `since` is answered now; one match in 64.
     void note_ack(mqtt::QoS qos, LoopTime since);
     void note_match(std::chrono::nanoseconds took, std::size_t subscriptions);
+    // A publish whose match reached its step limit: refused, or of QoS 0 and not for everybody.
+    void note_cut_off();
 
     // Runs `task` on the loop. Thread: any.
     void post(Task task);

@@ -120,6 +120,10 @@ void FrontEnd::note_match(std::chrono::nanoseconds took, std::size_t subscriptio
     metrics_.observe<Metric::RoutingFanout>(uint64_t{subscriptions});
 }
 
+void FrontEnd::note_cut_off() {
+    metrics_.add<Metric::PublishDropped>(DropReason::Refused);
+}
+
 bool FrontEnd::enter_unauthenticated(Client& client) {
     const uint64_t waiting = status_.unauthenticated.fetch_add(1, std::memory_order_relaxed) + 1;
     client.counted_unauthenticated_ = true;

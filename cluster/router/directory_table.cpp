@@ -49,9 +49,9 @@ void DirectoryTable::add(const Entry& entry, Destinations& out) {
     }
 }
 
-bool DirectoryTable::match(std::string_view topic, Destinations& out) const {
+bool DirectoryTable::match(std::string_view topic, Destinations& out, uint32_t steps_max) const {
     return tree_.match(
-        topic, [&out](const Entry& entry) { add(entry, out); }, kMatchStepsMax);
+        topic, [&out](const Entry& entry) { add(entry, out); }, steps_max);
 }
 
 }  // namespace quorate::cluster

@@ -63,12 +63,17 @@ struct Destinations {
 class DirectoryTable {
   public:
     // A match that would visit more nodes of the tree is cut off: filters built to branch 2^levels
-    // times cost a bounded time. 100,000 hostile filters stay below it.
+    // times cost a bounded time. 100,000 hostile filters stay below it, and so does every topic of
+    // up to 16 levels, whatever the filters are.
     static constexpr uint32_t kMatchStepsMax = 200'000;
 
     void apply(const DirectoryOp& op);
-    // Adds to `out` what the topic's filters lead to. False when the step limit cut it off.
-    bool match(std::string_view topic, Destinations& out) const;
+    // Adds to `out` what the topic's filters lead to. False when the step limit cut it off: then
+    // there may be more.
+    [[nodiscard]] bool match(std::string_view topic, Destinations& out,
+                             uint32_t steps_max = kMatchStepsMax) const;
+    // For `steps_max`: costs what the tree has in nodes at most.
+    static constexpr uint32_t kNoStepLimit = UINT32_MAX;
     [[nodiscard]] std::size_t filters() const { return tree_.size(); }
 
   private:

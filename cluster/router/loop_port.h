@@ -85,7 +85,8 @@ class LoopPort {
     // every thread of this node matches with it. token 0: nobody waits.
     virtual void loop_route(std::string_view filter, bool add, uint64_t token) = 0;
 
-    // Where a topic leads, as of this turn's table (pinned on first use in a turn).
+    // Where a topic leads, as of this turn's table (pinned on first use in a turn). False when the
+    // match was cut off: see DirectoryTable::match.
     [[nodiscard]] virtual bool match(std::string_view topic, Destinations& out) = 0;
     // Changes whenever what `match` answers may have; valid in this turn.
     [[nodiscard]] virtual uint64_t table_version() = 0;

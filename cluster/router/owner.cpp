@@ -85,12 +85,14 @@ bool Owner::start(const Waiting& item, const mqtt::MessageView& message) {
 
 void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
     destinations_.clear();
-    // A match that was cut off at its step limit has given the filters it reached; the others are
-    // of one who built filters to branch without bound.
-    (void)host_.match(message.topic, destinations_);
     Operation& operation = *find(token);
     operation.awaited = 1;  // this function, so that no answer ends it early
     const bool committed = message.qos != mqtt::QoS::AtMostOnce;
+    // Of QoS 0, who the match did not reach before it was cut off goes without.
+    if (!host_.match(message.topic, destinations_, operation.from_outbox) && committed) {
+        arrived(token, 0, mqtt::ReasonCode::QuotaExceeded);
+        return;
+    }
     if (!operation.skip_loops) {
         for (uint64_t loops = destinations_.loops; loops != 0; loops &= loops - 1) {
             if (committed) ++operation.awaited;

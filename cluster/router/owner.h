@@ -6,6 +6,9 @@
 // one. To a shard with a durable match of QoS 1 or 2 the message goes as Enqueue in this
 // worker's publish lane; to a shared group by way of its leader; to a loop as a numbered copy.
 //
+// A publish of QoS 1 or 2 whose match is cut off at its step limit is refused with Quota Exceeded
+// and goes nowhere; an outbox entry, which was accepted before, is matched whole.
+//
 // Thread: its worker's. Owner: the WorkerRouter. Errors: refusals of shards come back as the reason
 // code of the answer. Bounded by what its askers may have unanswered: loops by their credit,
 // outboxes by their window. Spec; MQTT 5 §3.3.1.3 (RETAIN), §4.6 (ordering).
@@ -32,7 +35,8 @@ class OwnerHost {
   public:
     virtual ~OwnerHost() = default;
 
-    [[nodiscard]] virtual bool match(std::string_view topic, Destinations& out) = 0;
+    // False when it was cut off at its step limit, which it is not when `whole` is asked for.
+    [[nodiscard]] virtual bool match(std::string_view topic, Destinations& out, bool whole) = 0;
     // False when the limit of retained messages is reached and the topic has none.
     [[nodiscard]] virtual bool may_retain(std::string_view topic, bool accepted) = 0;
     // In this worker's publish lane; answered by Owner::on_command(token, ...).

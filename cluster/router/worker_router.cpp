@@ -235,8 +235,9 @@ void WorkerRouter::on_answer(const GroupAnswer& routed) {
     }
 }
 
-bool WorkerRouter::match(std::string_view topic, Destinations& out) {
-    return reader_.pin().match(topic, out);
+bool WorkerRouter::match(std::string_view topic, Destinations& out, bool whole) {
+    return reader_.pin().match(
+        topic, out, whole ? DirectoryTable::kNoStepLimit : DirectoryTable::kMatchStepsMax);
 }
 
 bool WorkerRouter::may_retain(std::string_view topic, bool accepted) {

@@ -108,7 +108,7 @@ class WorkerRouter final : private OwnerHost {
     [[nodiscard]] const Owner& owner() const { return owner_; }
 
   private:
-    bool match(std::string_view topic, Destinations& out) override;
+    bool match(std::string_view topic, Destinations& out, bool whole) override;
     bool may_retain(std::string_view topic, bool accepted) override;
     void enqueue(ShardId shard, uint64_t token, const Enqueue& body) override;
     void retain(ShardId shard, uint64_t token, const Retain& body) override;

@@ -47,6 +47,11 @@ PublishVerdict PublishDesk::route(Client& from, const InboundPublish& publish,
                                   const RoutePlan& plan) {
     const mqtt::MessageView& message = publish.message;
     const bool answered = message.qos != mqtt::QoS::AtMostOnce;
+    if (plan.cut_off) {
+        front_end_.note_cut_off();
+        // Success would be a promise to subscribers that were not looked for.
+        if (answered) return {PublishVerdict::Kind::Done, mqtt::ReasonCode::QuotaExceeded};
+    }
     const bool to_owner = answered && plan.commits;
     const bool to_others = plan.remote.loops != 0 || plan.remote.replicated();
     if (answered && plan.remote.loops != 0 && !port_.loops_ready(plan.remote.loops)) {

@@ -55,8 +55,7 @@ void RouteCache::refresh_local(RoutePlan& plan) {
 
 void RouteCache::refresh_remote(RoutePlan& plan, uint64_t version) {
     plan.remote.clear();
-    // A match cut off at its step limit holds what was found: see DirectoryTable::kMatchStepsMax.
-    (void)port_.match(plan.topic, plan.remote);
+    plan.cut_off = !port_.match(plan.topic, plan.remote);
     plan.remote.loops &= ~(uint64_t{1} << port_.loop().value());
     plan.commits = std::ranges::any_of(plan.remote.shards, [](const cluster::ShardRoute& route) {
         return route.best_qos != mqtt::QoS::AtMostOnce;

@@ -28,6 +28,7 @@ struct RoutePlan {
     std::vector<uint32_t> subscription_ids;
     cluster::Destinations remote;  // without this loop
     bool commits = false;          // some shard of `remote` wants QoS 1 or 2
+    bool cut_off = false;          // the match, at its step limit: `remote` may lack some
 };
 
 class RouteCache {

@@ -88,7 +88,7 @@ void FakePort::loop_route(std::string_view, bool, uint64_t token) {
 
 bool FakePort::match(std::string_view topic, cluster::Destinations& out) {
     ++matches;
-    return table.match(topic, out);
+    return table.match(topic, out) && !cut_off;
 }
 
 void FakePort::receive() {

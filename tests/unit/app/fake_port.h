@@ -40,6 +40,7 @@ class FakePort final : public cluster::LoopPort {
     std::set<ShardId> full_lanes;
     bool owner_full = false;
     bool loops_full = false;
+    bool cut_off = false;  // every match
     std::set<std::string> full_groups;
 
     std::vector<Sent> commands;

@@ -50,6 +50,25 @@ TEST_CASE("Nobody took it: the publisher is told", "[MQTT-4.3.2-4]") {
     CHECK(writer->receive(1) == Lines{"PUBACK 5 0x10"});
 }
 
+TEST_CASE("A match that was cut off acknowledges nothing: there may be subscribers behind it",
+          "[R-1]") {
+    FrontEndRig rig;
+    const auto reader = rig.memory_client("r");
+    const auto writer = rig.memory_client("w");
+    rig.subscribe(*reader, "a:1");
+    rig.port->route("a", {{ShardId(3), mqtt::QoS::AtLeastOnce}});
+    rig.port->cut_off = true;
+    writer->send("PUBLISH a x qos=1 id=5");
+    CHECK(writer->receive(1) == Lines{"PUBACK 5 0x97"});
+    writer->send("PUBLISH a y qos=2 id=6");
+    CHECK(writer->receive(1) == Lines{"PUBREC 6 0x97"});
+    CHECK(rig.port->publishes.empty());
+    // QoS 0 goes to those that were found.
+    writer->send("PUBLISH a z");
+    CHECK(reader->receive(1) == Lines{"PUBLISH a z qos=0"});
+    CHECK(rig.port->publishes == Publishes{{"shard 3", 0, "a", "z"}});
+}
+
 TEST_CASE("QoS 0 waits for nobody and asks for no answer") {
     FrontEndRig rig;
     rig.port->loop_subscribes("a", 1);

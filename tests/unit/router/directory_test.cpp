@@ -136,6 +136,34 @@ TEST_CASE("The table answers as a list of all filters would", "[R-4][directory]"
     CHECK(table.filters() == used);
 }
 
+// Every filter of so many levels, each `a` or `+`: a topic of `a` visits them all.
+void branch(DirectoryTable& table, std::size_t levels) {
+    for (uint32_t filter = 0; filter < 1U << levels; ++filter) {
+        std::string text;
+        for (std::size_t level = 0; level < levels; ++level)
+            text += (filter >> level & 1U) != 0 ? "/+" : "/a";
+        table.apply(loop_op(true, text.substr(1), static_cast<uint16_t>(filter % 64)));
+    }
+}
+
+TEST_CASE("A match cut off at its step limit says so, and can be had whole", "[R-1][directory]") {
+    constexpr std::size_t kLevels = 18;
+    std::string topic = "a";
+    for (std::size_t level = 1; level < kLevels; ++level)
+        topic += "/a";
+    DirectoryTable table;
+    branch(table, kLevels);
+    table.apply(routes_op("#", {{ShardId(1), mqtt::QoS::AtLeastOnce}}));
+    Destinations out;
+    CHECK_FALSE(table.match(topic, out));
+    Destinations whole;
+    CHECK(table.match(topic, whole, DirectoryTable::kNoStepLimit));
+    CHECK(whole.loops == UINT64_MAX);
+    CHECK(whole.shards.size() == 1);
+    // Sixteen levels cannot branch far enough.
+    CHECK(table.match(topic.substr(0, 2 * 16 - 1), out));
+}
+
 // Waits for a number that another thread raises.
 bool reaches(const std::atomic<uint64_t>& number, uint64_t target) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);

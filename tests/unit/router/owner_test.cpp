@@ -18,14 +18,15 @@ class FakeHost final : public OwnerHost {
     std::map<std::string, uint64_t> tokens;  // of the newest operation, by payload
     std::vector<std::optional<OutboxSource>> sources;
     bool retained_full = false;
+    bool cut_off = false;  // the match, unless asked for whole
 
     // What was asked since the last call.
     std::vector<std::string> take() { return std::exchange(log, {}); }
 
   private:
-    bool match(std::string_view /*topic*/, Destinations& out) override {
+    bool match(std::string_view /*topic*/, Destinations& out, bool whole) override {
         out = destinations;
-        return true;
+        return whole || !cut_off;
     }
     bool may_retain(std::string_view /*topic*/, bool /*accepted*/) override {
         return !retained_full;
@@ -245,6 +246,35 @@ TEST_CASE("At the limit of retained messages one is refused at once, but a delet
     CHECK(setup.host.take() == Log{"loop 0 two"});
     setup.owner.publish(kLoop, 3, message("t", "", mqtt::QoS::AtLeastOnce, true), false);
     CHECK(setup.host.take() == Log{"retain "});
+}
+
+TEST_CASE("What could not be matched whole is refused and goes to nobody", "[R-1]") {
+    Setup setup;
+    setup.host.destinations.loops = 1;
+    setup.host.destinations.shards = {{ShardId(1), mqtt::QoS::AtLeastOnce}};
+    setup.host.cut_off = true;
+    setup.owner.publish(kLoop, 1, message("t", "one"), false);
+    CHECK(setup.host.take() == Log{"answer 0/1 0 151"});
+    CHECK(setup.owner.in_progress() == 0);
+    // A retained one was written, and later ones of its topic wait for nothing.
+    setup.owner.publish(kLoop, 2, message("t", "two", mqtt::QoS::AtLeastOnce, true), false);
+    setup.owner.publish(kLoop, 3, message("t", "three", mqtt::QoS::AtMostOnce), false);
+    CHECK(setup.host.take() == Log{"retain two"});
+    setup.owner.on_command(setup.host.tokens.at("two"), retained());
+    CHECK(setup.host.take() ==
+          Log{"answer 0/2 0 151", "loop 0 three", "live 1 three", "answer 0/3 0 0"});
+}
+
+TEST_CASE("An outbox entry was accepted before: it is matched whole", "[R-5]") {
+    Setup setup;
+    setup.host.destinations.shards = {{ShardId(1), mqtt::QoS::AtLeastOnce}};
+    setup.host.cut_off = true;
+    HandOver entry;
+    std::string flat;
+    mqtt::encode_message(flat, message("t", "m", mqtt::QoS::ExactlyOnce));
+    entry.message = SharedBytes(as_bytes(flat));
+    setup.owner.hand_over(entry);
+    CHECK(setup.host.take() == Log{"enqueue 1 m"});
 }
 
 TEST_CASE("An outbox entry is done when all have it, also when a limit dropped it", "[R-5]") {
