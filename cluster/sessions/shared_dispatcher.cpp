@@ -109,38 +109,4 @@ void SharedDispatcher::unpick(const Destination& member) {
     if (Member* found = find(member)) ++found->credit;
 }
 
-SharedDispatcher::Ticket SharedDispatcher::sent(const Destination& member, SharedBytes message,
-                                                mqtt::QoS qos) {
-    const Ticket ticket = next_ticket_++;
-    Member* found = find(member);
-    if (found == nullptr) return ticket;
-    found->in_flight.emplace(ticket, InFlight{ticket, std::move(message), qos});
-    owner_of_.emplace(ticket, member);
-    return ticket;
-}
-
-bool SharedDispatcher::settle(Ticket ticket) {
-    const auto owner = owner_of_.find(ticket);
-    if (owner == owner_of_.end()) return false;
-    if (Member* found = find(owner->second)) found->in_flight.erase(ticket);
-    owner_of_.erase(owner);
-    return true;
-}
-
-std::vector<SharedDispatcher::InFlight> SharedDispatcher::member_left(const Destination& member) {
-    std::vector<InFlight> out;
-    Member* found = find(member);
-    if (found == nullptr) return out;
-    for (auto& [ticket, message] : found->in_flight) {
-        owner_of_.erase(ticket);
-        out.push_back(std::move(message));
-    }
-    const auto index = static_cast<std::size_t>(found - members_.data());
-    members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(index));
-    if (next_ > index) --next_;
-    if (next_ >= members_.size()) next_ = 0;
-    if (favoured_ == member) favoured_.reset();
-    return out;
-}
-
 }  // namespace quorate::cluster

@@ -1,30 +1,21 @@
 // Which member of a shared group gets a message: the leader's side, held in memory only.
 //
-// It knows the members, which of the durable ones are connected, the credit each gave (how many
-// messages more it takes), and the messages that are with memory-only members and not yet
-// acknowledged. Connected members come first; of those that are away, one whose grant is QoS 0
-// would lose what it is given, so it gets that only when there is nobody else. What a durable
-// member was given is none of its business: that is in the member's queue. A new leader starts an
-// empty one: members give credit again, what the old one had in flight is settled or returned by
-// the members' loops.
-//
-//   pick ──► (durable)  GroupPick is proposed, nothing to remember
-//        └─► (memory)   ticket: in flight ──settle──► gone
-//                                  └─member_left──► handed back, in order, to be picked again
+// It knows the members, which of the durable ones are connected, and the credit each gave: how many
+// messages more it takes. Connected members come first; of those that are away, one whose grant is
+// QoS 0 would lose what it is given, so it gets that only when there is nobody else. What a member
+// was given is none of its business. A new leader starts an empty one.
 //
 // Thread: the shard's worker. Owner: the router, one for each group led here.
 // Errors: none; pick() answers nothing when no member has credit.
-// Spec: MQTT 5 §4.8.2 [MQTT-4.8.2-3] to -5; rules R-9 and "Shared groups".
+// Spec: MQTT 5 §4.8.2 [MQTT-4.8.2-3]; rules R-9 and "Shared groups".
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "cluster/topics/destination.h"
-#include "proto/base/bytes.h"
 #include "proto/base/environment.h"
 
 namespace quorate::cluster {
@@ -40,19 +31,10 @@ struct SharedMessage {
 
 class SharedDispatcher {
   public:
-    using Ticket = uint64_t;
-
-    struct InFlight {
-        Ticket ticket = 0;
-        SharedBytes message;
-        mqtt::QoS qos = mqtt::QoS::AtLeastOnce;
-    };
-
     // `seed` from replicated state (the group's number), so that a run can be repeated.
     SharedDispatcher(SharedStrategy strategy, uint64_t seed) : strategy_(strategy), random_(seed) {}
 
-    // Members as the group has them now, in its order; credit of those that stay is kept. Members
-    // that are gone must be given to member_left() first.
+    // Members as the group has them now, in its order; credit of those that stay is kept.
     void set_members(std::span<const GroupMember> members);
     // Credit is what a member takes from now on, not an addition.
     void set_credit(const Destination& member, uint32_t credit);
@@ -68,15 +50,6 @@ class SharedDispatcher {
     // Gives a credit back: the pick came to nothing.
     void unpick(const Destination& member);
 
-    // A message went to a memory-only member.
-    Ticket sent(const Destination& member, SharedBytes message, mqtt::QoS qos);
-    // The member acknowledged it, with whatever reason code. False: no such ticket.
-    bool settle(Ticket ticket);
-    // The member's unacknowledged messages, oldest first. QoS 1 goes to another member
-    // [MQTT-4.8.2-4]; QoS 2 dies with the member and is for counting only [MQTT-4.8.2-5].
-    [[nodiscard]] std::vector<InFlight> member_left(const Destination& member);
-
-    [[nodiscard]] std::size_t in_flight() const { return owner_of_.size(); }
     [[nodiscard]] std::size_t members() const { return members_.size(); }
 
   private:
@@ -84,7 +57,6 @@ class SharedDispatcher {
         GroupMember member;
         uint32_t credit = 0;
         bool connected = true;
-        std::map<Ticket, InFlight> in_flight;
     };
     // How well a member can take a message, best first.
     enum class Rank : uint8_t { Connected, Keeps, Loses };
@@ -99,8 +71,6 @@ class SharedDispatcher {
     SharedStrategy strategy_;
     Random random_;
     std::vector<Member> members_;
-    std::map<Ticket, Destination> owner_of_;
-    Ticket next_ticket_ = 1;
     std::size_t next_ = 0;                 // of round robin
     std::optional<Destination> favoured_;  // of sticky
 };
