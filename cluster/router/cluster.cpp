@@ -310,6 +310,7 @@ void Cluster::Impl::report(WorkerId worker) {
         made.shards.queued_bytes += kept.bytes();
         made.counters.offline_qos0 += kept.dropped();
         made.counters.expired += kept.expired();
+        made.counters.session_ended += shard->shared().dropped();
     }
     {
         const std::lock_guard lock(mutex);

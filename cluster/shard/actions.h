@@ -168,7 +168,7 @@ struct Actions {
     std::vector<LetGo> let_go;
     std::vector<SessionId> new_messages;  // connected sessions with something to pull; may repeat
     std::vector<SessionEnded> ended;
-    std::vector<SessionId> presence;  // members of shared groups that came or went; may repeat
+    std::vector<SessionId> presence;  // members of shared groups: came, went or new; may repeat
     std::vector<RouteMade> made;
     std::vector<LiveCopy> live;
     std::vector<SharedBytes> messages;        // flat

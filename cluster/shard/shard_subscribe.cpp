@@ -223,6 +223,9 @@ void ShardState::Impl::on(const Made& body) {
         const RouteKey key{std::string(made.filter), made.member};
         if (!subscriptions_.made(key, made.serial, *batch_)) continue;
         actions_->made.push_back({key.filter, key.member, made.serial});
+        // The group's leader takes a new member for connected; one that has left since was unknown
+        // to it when it did.
+        if (made.member.value() != 0) actions_->presence.push_back(made.member);
     }
     answer(AnswerCode::Applied);
 }

@@ -364,7 +364,7 @@ void ShardRunner::shared_ack(const SharedAck& ack) {
 }
 
 void ShardRunner::presence(const SharedPresence& presence) {
-    if (leading()) shared_.presence(presence);
+    if (leading()) shared_.presence(presence, *state_);
 }
 
 void ShardRunner::tell_presence(SessionId id) {

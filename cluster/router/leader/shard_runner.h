@@ -62,6 +62,7 @@ class ShardRunner final : public GroupRunnerBase {
     [[nodiscard]] const ShardState& state() const { return *state_; }
     [[nodiscard]] ShardId shard() const { return shard_; }
     [[nodiscard]] const KeptQos0& kept_qos0() const { return kept_qos0_; }
+    [[nodiscard]] const SharedLeader& shared() const { return shared_; }
 
   private:
     // An outbox entry that a session of another shard takes over by command.

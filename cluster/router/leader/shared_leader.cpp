@@ -2,6 +2,7 @@
 #include "cluster/router/leader/shared_leader.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "cluster/group/group_ids.h"
@@ -54,7 +55,9 @@ SharedLeader::Group& SharedLeader::group(std::string_view name) {
     const auto found = groups_.find(name);
     if (found != groups_.end()) return *found->second;
     auto made = std::make_unique<Group>(name, options_.strategy);
-    return *groups_.emplace(std::string(name), std::move(made)).first->second;
+    Group& added = *groups_.emplace(std::string(name), std::move(made)).first->second;
+    look_at(added);  // which forgets it if there is nothing to it
+    return added;
 }
 
 void SharedLeader::touch(std::string_view name) {
@@ -71,9 +74,10 @@ void SharedLeader::restore(std::string_view name, const ShardState& state) {
     look_at(to);
 }
 
-void SharedLeader::presence(const SharedPresence& presence) {
+void SharedLeader::presence(const SharedPresence& presence, const ShardState& state) {
     const auto found = groups_.find(presence.group);
     if (found == groups_.end()) return;
+    if (!found->second->loaded) load(*found->second, state);
     found->second->dispatcher.set_connected(presence.member, presence.connected);
     look_at(*found->second);
 }
@@ -128,7 +132,10 @@ uint32_t SharedLeader::under_way(const Group& group, const Destination& member) 
     const auto picked = std::ranges::count_if(picks_, [&](const auto& entry) {
         return entry.second.group == &group && entry.second.member == member;
     });
-    return static_cast<uint32_t>(flying + picked);
+    const auto refused = no_room_.find(member.connection);
+    const auto held =
+        refused == no_room_.end() ? 0 : std::ranges::count(refused->second, group.name);
+    return static_cast<uint32_t>(flying + picked + held);
 }
 
 void SharedLeader::load(Group& group, const ShardState& state) {
@@ -146,6 +153,7 @@ void SharedLeader::load(Group& group, const ShardState& state) {
         if (group.dispatcher.credit(member.member) == 0) fresh.push_back(member.member);
     }
     group.dispatcher.set_members(members);
+    forget_room(group);
     for (const GroupMember& member : members) {
         if (member.durable()) group.dispatcher.set_credit(member.member, kDurableCredit);
     }
@@ -300,6 +308,15 @@ void SharedLeader::room(const ConnectionRef& connection) {
     no_room_.erase(found);
 }
 
+void SharedLeader::forget_room(const Group& group) {
+    for (auto at = no_room_.begin(); at != no_room_.end();) {
+        if (!group.dispatcher.granted(Destination::to_connection(at->first))) {
+            std::erase(at->second, group.name);
+        }
+        at = at->second.empty() ? no_room_.erase(at) : std::next(at);
+    }
+}
+
 void SharedLeader::send_picked(const OutboxTarget& target, const OutboxEntryView& entry,
                                SharedBytes message) {
     if (entry.member.connection.incarnation != router_.incarnation()) return;
@@ -363,6 +380,12 @@ void SharedLeader::commit_waiting(Group& group) {
 void SharedLeader::drain(Group& group) {
     if (group.any_durable) {
         commit_waiting(group);
+        return;
+    }
+    if (group.dispatcher.members() == 0) {
+        dropped_ += group.waiting.size();
+        group.waiting.clear();
+        group.waiting_bytes = 0;
         return;
     }
     while (!group.waiting.empty() &&

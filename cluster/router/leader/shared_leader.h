@@ -3,10 +3,11 @@
 // A group with a durable member commits: a message waits in the group's replicated queue, a pick
 // moves it through the shard's outbox into the member's queue, exactly once. A group of connections
 // only forwards without a commit: the message is held here until the member has settled it, and
-// goes to another member when the one it was given to ends without having acknowledged it.
+// goes to another member when the one it was given to ends without having acknowledged it. When the
+// last member of a group has left, so has every session it was for: what waits is dropped.
 //
 // Thread: the shard's worker. Owner: the shard's runner. Bounded: messages held per group; beyond
-// that the publish is refused with Quota Exceeded.
+// that the publish is refused with Quota Exceeded. Groups: those with a member or a message.
 // Errors: none. Spec: MQTT 5 §4.8.2 [MQTT-4.8.2-3] to [MQTT-4.8.2-6].
 #pragma once
 
@@ -58,7 +59,7 @@ class SharedLeader {
     void restore(std::string_view group, const ShardState& state);
     // Its members have changed, or its replicated queue has something to pick.
     void touch(std::string_view group);
-    void presence(const SharedPresence& presence);
+    void presence(const SharedPresence& presence, const ShardState& state);
 
     void publish(const GroupPublish& publish, const ShardState& state);
     void ack(const SharedAck& ack);
@@ -71,6 +72,10 @@ class SharedLeader {
     // waits for its NodeDown, which alone knows what may have been sent.
     void send_picked(const OutboxTarget& target, const OutboxEntryView& entry, SharedBytes message);
     [[nodiscard]] bool idle() const { return touched_.empty(); }
+    // Groups that are held here.
+    [[nodiscard]] std::size_t groups() const { return groups_.size(); }
+    // Messages that waited when the last member of their group left. Since the start.
+    [[nodiscard]] uint64_t dropped() const { return dropped_; }
     // Once a turn: members as they are now, picks from replicated queues.
     void work(const ShardState& state, ClusterTime leader_now);
 
@@ -131,6 +136,8 @@ class SharedLeader {
     [[nodiscard]] uint32_t under_way(const Group& group, const Destination& member) const;
     // Gives back the credits of a connection that had no room.
     void room(const ConnectionRef& connection);
+    // Connections that are members no more will never say that they have room.
+    void forget_room(const Group& group);
     // QoS 0 for a durable member: a live copy, if it is connected.
     void send_live(const Group& group, const GroupMember& member, const SharedBytes& flat);
     void answer(const GroupPublish& publish, uint32_t receivers, mqtt::ReasonCode code);
@@ -149,6 +156,7 @@ class SharedLeader {
     uint32_t next_asked_ = 0;
     std::unordered_map<uint64_t, Pick> picks_;
     bool any_outbox_full_ = false;
+    uint64_t dropped_ = 0;
     uint64_t next_pick_ = 1;  // of this process, so that no answer is taken for a later one's
 };
 

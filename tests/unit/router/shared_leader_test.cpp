@@ -1,3 +1,4 @@
+// Long, because both kinds of groups are led by one class, and its tests share one rig.
 #include "cluster/router/leader/shared_leader.h"
 
 #include <algorithm>
@@ -179,14 +180,78 @@ TEST_CASE("QoS 1 that a member left unacknowledged goes to another, QoS 2 ends w
     setup.publish(3, "unsent", mqtt::QoS::ExactlyOnce);
     CHECK(setup.sent() == Texts{"1:one", "1:two", "1:unsent"});
     const Numbers tickets = setup.tickets;
+    setup.connection(2);
     setup.connection(1, true);
-    setup.settle(tickets[0], SharedAck::Kind::UnackedQos1);
     setup.settle(tickets[1], SharedAck::Kind::UnackedQos2);
     CHECK(setup.sent().empty());
-    setup.connection(2);
+    setup.settle(tickets[0], SharedAck::Kind::UnackedQos1);
     CHECK(setup.sent() == Texts{"2:one"});
     setup.settle(tickets[2], SharedAck::Kind::Unsent);
     CHECK(setup.sent() == Texts{"2:unsent"});
+}
+
+TEST_CASE("A group is forgotten with its last member, and what waited is dropped and counted",
+          "[R-9]") {
+    SharedLeaderOptions options;
+    options.member_window = 1;
+    Setup setup(options);
+    setup.connection(1);
+    for (const char* payload : {"a", "b", "c"})
+        setup.publish(1, payload);
+    CHECK(setup.sent() == Texts{"1:a"});
+    const Numbers tickets = setup.tickets;
+    setup.connection(1, true);
+    CHECK(setup.leader.groups() == 1);  // its member may still acknowledge
+    CHECK(setup.leader.dropped() == 2);
+    setup.settle(tickets[0], SharedAck::Kind::UnackedQos1);
+    CHECK(setup.leader.groups() == 0);
+    CHECK(setup.leader.dropped() == 3);
+    setup.connection(2);
+    CHECK(setup.sent().empty());
+}
+
+TEST_CASE("A publish for a group that nobody is in leaves nothing behind", "[R-9]") {
+    Setup setup;
+    setup.publish(1, "a");
+    setup.publish(0, "b", mqtt::QoS::AtMostOnce);
+    setup.settle(77);
+    CHECK(setup.leader.groups() == 0);
+    CHECK(setup.leader.idle());
+}
+
+TEST_CASE("A member that had no room gets its window back once, and not after it has left",
+          "[R-9]") {
+    SharedLeaderOptions options;
+    options.member_window = 2;
+    Setup setup(options);
+    setup.connection(1);
+    setup.publish(1, "a");
+    setup.publish(1, "b");
+    CHECK(setup.sent() == Texts{"1:a", "1:b"});
+    Numbers tickets = setup.tickets;
+    for (const uint64_t ticket : tickets)
+        setup.settle(ticket, SharedAck::Kind::NoRoom);
+    // Another change of the group is no word of room.
+    setup.connection(2);
+    CHECK(setup.sent() == Texts{"2:b", "2:a"});
+    tickets = setup.tickets;
+    SharedAck room;
+    room.kind = SharedAck::Kind::Room;
+    room.connection = Node::connection(1);
+    setup.leader.ack(room);
+    for (const char* payload : {"c", "d", "e"})
+        setup.publish(1, payload);
+    CHECK(setup.sent() == Texts{"1:c", "1:d"});
+    // One that leaves without room is forgotten with what it owed.
+    const Numbers held = setup.tickets;
+    setup.settle(held[0], SharedAck::Kind::NoRoom);
+    setup.settle(held[1], SharedAck::Kind::NoRoom);
+    setup.connection(1, true);
+    setup.settle(tickets[0]);
+    CHECK(setup.sent().size() == 1);
+    setup.leader.ack(room);
+    setup.connection(1);
+    CHECK(setup.sent() == Texts{"1:c", "1:e"});
 }
 
 TEST_CASE("QoS 0 takes no place in a member's window") {
@@ -343,12 +408,28 @@ TEST_CASE("A new leader gives to connections first, until durable members are ba
     REQUIRE(setup.picks.size() == 4);
     for (const GroupPick& pick : setup.picks)
         CHECK(pick.member == Destination::to_connection(Node::connection(7)));
-    setup.leader.presence({ShardId(0), kGroup, durable, true});
+    setup.leader.presence({ShardId(0), kGroup, durable, true}, setup.node.shard.state());
     enqueue();
     enqueue();
     setup.work();
     REQUIRE(setup.picks.size() == 6);
     CHECK(std::ranges::count(setup.picks, durable, &GroupPick::member) == 1);
+}
+
+TEST_CASE("A member that went before the leader had looked at it is known to be away") {
+    Setup setup;
+    const AttachResult session = setup.node.attach("c", 1);
+    const Destination durable = Destination::to_session(ShardId(0), session.session);
+    setup.node.member(kFilter, Destination::to_connection(Node::connection(7)), 1);
+    setup.node.member(kFilter, durable, 1);
+    setup.leader.touch(kGroup);
+    setup.leader.presence({ShardId(0), kGroup, durable, false}, setup.node.shard.state());
+    const std::string message = flat("t", "m");
+    for (int i = 0; i < 4; ++i)
+        setup.node.shard.apply(setup.node.shard.header(), EnqueueGroup{kGroup, message, {}}, false);
+    setup.work();
+    REQUIRE(setup.picks.size() == 4);
+    CHECK(std::ranges::count(setup.picks, durable, &GroupPick::member) == 0);
 }
 
 TEST_CASE("A picked connection gives back what it was not sent, unless it is of an earlier start",

@@ -124,5 +124,26 @@ TEST_CASE("What was acknowledged leaves the store") {
     CHECK(records() < before);
 }
 
+TEST_CASE(
+    "When the route of a member is made, its group's leader is told whether it is connected") {
+    Harness shard;
+    Attach attach;
+    attach.client_id = "c";
+    attach.session_expiry_s = 100;
+    attach.connection.incarnation = make_incarnation(NodeId(1), 1);
+    shard.apply(shard.header(), attach);
+    const auto session = std::get<AttachResult>(shard.actions.answers.at(0).result);
+    SubscriptionRequest request;
+    request.filter = "$share/g/t";
+    request.qos = mqtt::QoS::AtLeastOnce;
+    shard.apply(shard.header(), Subscribe{session.session, session.epoch, {request}});
+    const auto asked = std::get<SubscribeResult>(shard.actions.answers.at(0).result).filters.at(0);
+    CHECK(shard.actions.presence.empty());
+    Made made;
+    made.routes.push_back({request.filter, asked.member, asked.wait_for});
+    shard.apply(Harness::leader_header(), made);
+    CHECK(shard.actions.presence == std::vector<SessionId>{session.session});
+}
+
 }  // namespace
 }  // namespace quorate::cluster::testing
