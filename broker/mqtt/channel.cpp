@@ -65,7 +65,6 @@ std::size_t Channel::on_bytes(LoopTime now, ByteView in) {
     if (ended()) return in.size();
     if (in.size() >= unread_ + kSignOfLife && state_ == State::Connected) last_packet_ = now;
     std::size_t done = 0;
-    bool acknowledgement_waits = false;
     stalled_ = true;
     const bool stuck = output_stuck();
     while (reading() && !blocked_ && !stuck) {
@@ -83,14 +82,13 @@ std::size_t Channel::on_bytes(LoopTime now, ByteView in) {
         const bool done_before = looked_at_ != 0 && is_acknowledgement(scan.type);
         if (!done_before && take(mqtt::frame_of(rest, scan)) == Step::Wait) {
             waiting_size_ = scan.total_size;
-            acknowledgement_waits = is_acknowledgement(scan.type);
             break;
         }
         if (state_ == State::Connected) last_packet_ = now;
         looked_at_ -= std::min(looked_at_, scan.total_size);
         done += scan.total_size;
     }
-    if (blocked_ && !acknowledgement_waits && !stuck) look_ahead(now, in.subspan(done));
+    if (blocked_ && !stuck) look_ahead(now, in.subspan(done));
     after_acks(now);
     if (ended()) done = in.size();
     if (output_stuck()) host_.await_drain();
@@ -107,8 +105,10 @@ bool Channel::starts_with_connect(ByteView in) {
     return false;
 }
 
-// `in` begins with the packet that waits. R-9: who may not publish may still acknowledge.
+// `in` begins with the packet that waits. R-9: who may not publish may still acknowledge. An
+// acknowledgement that waits is passed by nothing, also when more bytes come while it does.
 void Channel::look_ahead(LoopTime now, ByteView in) {
+    if (in.empty() || !may_be_passed_over(static_cast<PacketType>(in[0] >> 4))) return;
     std::size_t at = std::max(waiting_size_, looked_at_);
     while (state_ == State::Connected && at < in.size() &&
            at - waiting_size_ < context_.limits.max_look_ahead_bytes) {

@@ -348,6 +348,22 @@ TEST_CASE("PUBREL of a durable session beyond the bound waits and is not passed 
     CHECK(bench.log() == "<- PUBCOMP 2 0x00\nrelease 4\n<- PINGRESP\n<- PUBCOMP 3 0x00");
 }
 
+TEST_CASE("PUBREL that waits is not lost when more bytes come meanwhile", "[MQTT-4.3.3-11]") {
+    ChannelLimits limits;
+    limits.receive_maximum = 2;
+    Bench bench(limits);
+    bench.connect("CONNECT v5 id=c expiry=10", durable_outcome());
+    bench.send("PUBREL 1\nPUBREL 2\nPUBREL 3");
+    CHECK(bench.log() == "release 1\nrelease 2");
+    bench.send("PUBREL 4");
+    bench.send("PINGREQ");
+    CHECK(bench.log() == "");
+    bench.command("released 1");
+    CHECK(bench.log() == "<- PUBCOMP 1 0x00\nrelease 3");
+    bench.command("released 2");
+    CHECK(bench.log() == "<- PUBCOMP 2 0x00\nrelease 4\n<- PINGRESP");
+}
+
 TEST_CASE("Packets split at every byte mean what they mean in one piece") {
     const std::string script =
         "PUBLISH a/b 1 qos=1 id=1\nPUBLISH a/b 2 qos=2 id=2\nPUBREL 2\nSUBSCRIBE 3 a:1\n"
