@@ -219,7 +219,7 @@ class Channel {
     void keep_handshake(const mqtt::Frame& frame, const mqtt::Connect& connect);
     void judge(const AuthOutcome& outcome, const mqtt::Connect* connect);
     void judge_again(const AuthOutcome& outcome);
-    void start_attach(const mqtt::Connect& connect);
+    void start_attach(const mqtt::Connect& connect, std::string_view identity);
     void on_auth(const mqtt::Frame& frame);
     void send_auth(mqtt::ReasonCode reason, std::string_view data);
     void send_connack(const AttachOutcome& outcome);

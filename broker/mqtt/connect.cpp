@@ -134,7 +134,7 @@ void Channel::judge(const AuthOutcome& outcome, const mqtt::Connect* connect) {
     }
     if (handshake_) handshake_->data = outcome.data;
     if (connect != nullptr) {
-        start_attach(*connect);
+        start_attach(*connect, outcome.identity);
         return;
     }
     const std::string body = std::exchange(handshake_->connect, std::string());
@@ -143,13 +143,13 @@ void Channel::judge(const AuthOutcome& outcome, const mqtt::Connect* connect) {
     const mqtt::DecodeResult result =
         mqtt::decode_connect(frame, context_.limits.decode, context_.scratch, again);
     if (result.ok()) {
-        start_attach(again);
+        start_attach(again, outcome.identity);
     } else {  // only when the limits were lowered in the meantime
         refuse_connect({CloseKind::ConnectRefused, result.reason, result.why}, result.why, {});
     }
 }
 
-void Channel::start_attach(const mqtt::Connect& connect) {
+void Channel::start_attach(const mqtt::Connect& connect, std::string_view identity) {
     assigned_id_ = connect.client_id.empty();
     client_id_ = assigned_id_ ? host_.make_client_id() : std::string(connect.client_id);
     publisher_ = hash64(client_id_);
@@ -163,7 +163,7 @@ void Channel::start_attach(const mqtt::Connect& connect) {
     request.keep_alive_seconds = keep_alive_s_;
     request.window = window_size_;
     request.maximum_packet_size = client_packet_max_;
-    request.username = connect.user_name;
+    request.identity = identity;
     if (connect.will) request.will = will_of(*connect.will, publisher_);
     awaiting_client_ = false;
     state_ = State::Attaching;

@@ -87,6 +87,9 @@ struct AuthOutcome {
     Kind kind = Kind::Accepted;
     mqtt::ReasonCode reason = mqtt::ReasonCode::Success;
     std::string data;  // Authentication Data for the client; empty: none
+    // Who was Accepted, as proved; empty: nobody in particular (anonymous). Never what a client
+    // merely says of itself.
+    std::string identity{};
 };
 
 struct WillRequest {
@@ -104,7 +107,7 @@ struct AttachRequest {
     uint16_t keep_alive_seconds = 0;      // what the channel enforces (x 1.5); 0: none
     uint16_t window = 0;                  // QoS 1 and 2 numbers that may be out at once
     uint32_t maximum_packet_size = 0;     // the client's; the largest it can be when it gave none
-    std::optional<std::string_view> username;
+    std::string_view identity;            // AuthOutcome::identity: whose session it is (G9)
     std::optional<WillRequest> will;
 };
 

@@ -76,7 +76,7 @@ void SessionDesk::attach(Client& client, const AttachRequest& request) {
     client.publisher_ = hash64(request.client_id);
     cluster::Attach body;
     body.client_id = request.client_id;
-    body.identity = request.username.value_or(std::string_view());
+    body.identity = request.identity;
     body.protocol_version = request.version;
     body.clean_start = request.clean_start;
     body.no_new = front_end_.sessions_full();

@@ -30,7 +30,7 @@ TEST_CASE("CONNECT becomes an Attach at the client's shard, and CONNACK its answ
     const auto& attach = std::get<cluster::Attach>(body);
     CHECK(sent.shard == shard_of_client("c1"));
     CHECK(attach.client_id == "c1");
-    CHECK(attach.identity == "u");
+    CHECK(attach.identity.empty());  // nobody has proved to be `u`
     CHECK(attach.session_expiry_s == 50);
     CHECK(attach.receive_maximum == 7);
     CHECK_FALSE(attach.clean_start);

@@ -270,6 +270,19 @@ TEST_CASE("Without a method in CONNECT neither side sends AUTH", "[MQTT-4.12.0-6
     CHECK(!contains(after("CONNECT v5 id=c"), "method"));
 }
 
+TEST_CASE("A session belongs to who was authenticated, not to who a client says it is") {
+    {
+        Bench bench;
+        bench.send("CONNECT v5 id=c1 user=u pass=p");
+        CHECK(contains(bench.log(), "authenticate connect id=c1 user=u pass=p"));
+        CHECK(!contains(bench.log(), "identity="));
+    }
+    Bench bench;
+    bench.recorder.auth.identity = "proved";
+    bench.send("CONNECT v5 id=c1 user=u pass=p");
+    CHECK(contains(bench.log(), " identity=proved"));
+}
+
 TEST_CASE("Before CONNACK of an authentication only AUTH and DISCONNECT may come",
           "[MQTT-3.1.2-30]") {
     ChannelLimits limits;

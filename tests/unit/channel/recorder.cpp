@@ -152,7 +152,7 @@ void Recorder::attach(const AttachRequest& request) {
                 ? " expiry=never"
                 : fmt::format(" expiry={}", request.session_expiry_seconds);
     line += fmt::format(" ka={} window={}", request.keep_alive_seconds, request.window);
-    if (request.username) line += fmt::format(" user={}", *request.username);
+    if (!request.identity.empty()) line += fmt::format(" identity={}", request.identity);
     if (request.will) {
         line += fmt::format(" will=({}) delay={}", text_of(request.will->message),
                             request.will->delay_seconds);
