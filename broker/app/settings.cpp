@@ -213,8 +213,6 @@ ListenerOptions listener_options(const Config& config, const ListenerConfig& lis
     options.connect_limits = connect_limits(config);
     options.websocket_origins = listener.origins;
     options.reserved_descriptors = config.limits.fd_reserve;
-    // A frame may hold any number of packets [MQTT-6.0.0-2], and is read as it arrives.
-    options.websocket_frame_bytes_max = std::numeric_limits<std::size_t>::max();
     return options;
 }
 

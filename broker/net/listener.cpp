@@ -311,7 +311,6 @@ void Listener::adopt(AcceptedSocket accepted) {
     stack.proxy_protocol = options.proxy_protocol;
     if (uses_tls(origin.kind)) stack.tls = options.tls->get();
     if (uses_websocket(origin.kind)) stack.websocket = &group_.upgrade_rules_;
-    stack.websocket_frame_bytes_max = options.websocket_frame_bytes_max;
     if (stack.proxy_protocol || stack.tls || stack.websocket != nullptr) {
         origin.transport =
             std::make_unique<TransportStack>(std::move(stack), loop_.connections().pool());

@@ -27,9 +27,7 @@ struct ListenerOptions {
     uint32_t connections_max = 100'000;  // on all loops; one more is closed at once and counted
     int backlog = 4'096;
     ConnectLimits connect_limits;
-    uint32_t reserved_descriptors = 256;  // accepting pauses when only so many are left
-    // WebSocket
-    std::size_t websocket_frame_bytes_max = 1U << 20;
+    uint32_t reserved_descriptors = 256;         // accepting pauses when only so many are left
     std::vector<std::string> websocket_origins;  // empty: any; else the Origin must be one of them
 };
 

@@ -22,7 +22,6 @@ Outcome receive(std::string_view bytes, std::size_t step, const UpgradeRules& ru
     TransportStack::Options options;
     options.proxy_protocol = true;
     options.websocket = &rules;
-    options.websocket_frame_bytes_max = 4'096;
     TransportStack stack(options, pool);
     std::vector<std::byte> into(TransportStack::kReadBytesMin + step);
     Outcome outcome;

@@ -9,8 +9,6 @@
 namespace quorate::broker {
 namespace {
 
-constexpr std::size_t kFrameMax = 4'096;
-
 struct Outcome {
     WebSocketStream::State state = WebSocketStream::State::Open;
     std::string payload;
@@ -22,7 +20,7 @@ struct Outcome {
 Outcome receive(std::string_view bytes, std::size_t step) {
     ChunkPool pool(1U << 16);
     OutputBuffer out(pool);
-    WebSocketStream stream(kFrameMax);
+    WebSocketStream stream;
     std::vector<std::byte> into(WebSocketStream::kReadBytesMin + step);
     Outcome outcome;
     while (!bytes.empty()) {

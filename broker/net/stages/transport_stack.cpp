@@ -16,8 +16,7 @@ constexpr std::size_t kRecordBytes = 16'384;
 
 }  // namespace
 
-TransportStack::TransportStack(Options options, ChunkPool& pool)
-    : framed_(pool), output_(pool), frame_bytes_max_(options.websocket_frame_bytes_max) {
+TransportStack::TransportStack(Options options, ChunkPool& pool) : framed_(pool), output_(pool) {
     if (options.proxy_protocol) proxy_ = std::make_unique<ProxyParser>();
     if (options.tls) tls_ = std::make_unique<TlsStream>(std::move(options.tls));
     if (options.websocket != nullptr) upgrade_ = std::make_unique<HttpUpgrade>(*options.websocket);
@@ -109,7 +108,7 @@ void TransportStack::read_upgrade() {
             return;
         case HttpUpgrade::State::Upgraded:
             upgrade_.reset();
-            websocket_ = std::make_unique<WebSocketStream>(frame_bytes_max_);
+            websocket_ = std::make_unique<WebSocketStream>();
             state_ = State::Open;
             return;
     }

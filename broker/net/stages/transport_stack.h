@@ -38,7 +38,6 @@ class TransportStack {
         bool proxy_protocol = false;
         std::shared_ptr<const TlsContext> tls;    // null: no TLS
         const UpgradeRules* websocket = nullptr;  // null: no WebSocket; outlives the stack
-        std::size_t websocket_frame_bytes_max = 1U << 20;
     };
     TransportStack(Options options, ChunkPool& pool);
     ~TransportStack();
@@ -98,7 +97,6 @@ class TransportStack {
     std::unique_ptr<TlsStream> tls_;
     std::unique_ptr<HttpUpgrade> upgrade_;
     std::unique_ptr<WebSocketStream> websocket_;
-    std::size_t frame_bytes_max_;
     std::optional<PeerAddress> proxied_;
     State state_ = State::Handshake;
     Layer layer_ = Layer::Proxy;

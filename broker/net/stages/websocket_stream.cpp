@@ -77,7 +77,7 @@ struct WebSocketStream::Decoder {
     }
 };
 
-WebSocketStream::WebSocketStream(std::size_t frame_bytes_max) : frame_bytes_max_(frame_bytes_max) {}
+WebSocketStream::WebSocketStream() = default;
 WebSocketStream::~WebSocketStream() = default;
 
 std::size_t WebSocketStream::read(std::span<std::byte> into, OutputBuffer& out) {
@@ -143,8 +143,6 @@ bool WebSocketStream::accept_header(OutputBuffer& out) {
         default:
             return refuse(WebSocketStatus::ProtocolError, "unknown opcode");
     }
-    if (frame.payload_length > frame_bytes_max_)
-        return refuse(WebSocketStatus::TooBig, "frame above the limit");
     in_message_ = frame.fin == 0;
     return true;
 }

@@ -18,15 +18,15 @@ enum class WebSocketStatus : uint16_t {
     Normal = 1000,
     ProtocolError = 1002,
     UnsupportedData = 1003,
-    TooBig = 1009,
 };
 
 // Frames are envelopes only: MQTT packets may start and end anywhere in them, so payload is passed
-// on as it arrives and a fragmented message needs no memory. Pings are answered, pongs ignored.
+// on as it arrives, and neither a frame of any length nor a fragmented message needs memory. Pings
+// are answered, pongs ignored.
 //
 // Thread: the connection's loop. Owner: Transport. Errors: Failed with status() and error() (text
-// message 1003, unmasked or malformed frame 1002, frame above the limit 1009); a close frame is in
-// `out`. Spec: RFC 6455 §5, MQTT 5 §6 [MQTT-6.0.0-1], [MQTT-6.0.0-2].
+// message 1003, unmasked or malformed frame 1002); a close frame is in `out`. Spec: RFC 6455 §5,
+// MQTT 5 §6 [MQTT-6.0.0-1], [MQTT-6.0.0-2].
 class WebSocketStream {
   public:
     // read() needs a buffer of at least this size: the most wslay hands over at once.
@@ -35,8 +35,7 @@ class WebSocketStream {
     // Ended: the peer's close frame was read, and answered.
     enum class State : uint8_t { Open, Ended, Failed };
 
-    // `frame_bytes_max`: the largest payload of one frame.
-    explicit WebSocketStream(std::size_t frame_bytes_max);
+    WebSocketStream();
     ~WebSocketStream();
     WebSocketStream(const WebSocketStream&) = delete;
     WebSocketStream& operator=(const WebSocketStream&) = delete;
@@ -65,7 +64,6 @@ class WebSocketStream {
     ByteView input_;
     std::unique_ptr<Decoder> decoder_;  // none between frames: an idle connection needs no buffer
     std::string control_;               // payload of the control frame under way, at most 125 bytes
-    std::size_t frame_bytes_max_;
     State state_ = State::Open;
     WebSocketStatus status_ = WebSocketStatus::Normal;
     bool in_message_ = false;  // between the first and the last fragment
