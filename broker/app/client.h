@@ -14,6 +14,7 @@
 
 #include "broker/mqtt/channel.h"
 #include "broker/mqtt/host.h"
+#include "broker/net/connect_limiter.h"
 #include "broker/net/connection.h"
 #include "cluster/router/traffic.h"
 #include "proto/base/ids.h"
@@ -94,9 +95,8 @@ class Client final : public ChannelHost {
     uint64_t publisher_ = 0;
     uint32_t unauthenticated_bytes_ = 0;  // received before CONNACK and not yet used
     LoopTime opened_at_;
-    LoopTime rate_at_{0};               // until then its messages have used up its rate
-    LoopTime bytes_at_{0};              // the same for its bytes
-    uint64_t rate_spent_ = 0;           // milliseconds not yet in rate_at_, times the rate
+    TokenBucket rate_;                  // of its messages
+    LoopTime bytes_at_{0};              // until then its bytes have used up their rate
     std::vector<std::string> filters_;  // of its own subscriptions on this loop
     std::unique_ptr<Extras> extras_;
     bool attach_pending_ : 1 = false;  // the answer is awaited

@@ -32,12 +32,6 @@ LoopTime loop_time(std::chrono::nanoseconds time) {
     return std::chrono::duration_cast<LoopTime>(time);
 }
 
-// Has the bytes that were left unconsumed presented again, in this turn or the next.
-void present_again(Connection& connection) {
-    connection.pause_reading();
-    connection.resume_reading();
-}
-
 }  // namespace
 
 FrontEnd::FrontEnd(EventLoop& loop, const FrontEndOptions& options, NodeStatus& status,
@@ -153,6 +147,11 @@ void FrontEnd::after_event(Client& client) {
     }
     if (client.replay_waits_) retained_->on_room(client);
     forget_if_over(client);
+}
+
+void FrontEnd::present_again(Connection& connection) {
+    connection.pause_reading();
+    connection.resume_reading();
 }
 
 void FrontEnd::close(Client& client, const CloseCause& cause) {

@@ -194,6 +194,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void hold_unauthenticated(Client& client, std::size_t bytes);
     void leave_unauthenticated(Client& client);
     void resume_busy(std::vector<Waiting>& waiting);
+    // Has the bytes that were left unconsumed presented again, in this turn or the next.
+    static void present_again(Connection& connection);
     void log_end(Client& client, const CloseCause& cause);
 
     EventLoop& loop_;

@@ -69,22 +69,18 @@ bool FrontEnd::memory_is_short(Client& client) {
 
 bool FrontEnd::take_rate(Client& client, std::size_t bytes) {
     if (options_.publish_rate == 0 && options_.publish_bytes_rate == 0) return true;
-    // What a period (of bytes: a second) allows may come at once.
-    const LoopTime burst = now_ + options_.publish_period;
-    if (client.rate_at_ > burst || client.bytes_at_ > now_ + LoopTime(1000)) {
+    // What a period (of bytes: a second) allows may come at once; of bytes, one message more, or
+    // one that is larger than that would never be taken.
+    const bool bytes_over = client.bytes_at_ > now_ + LoopTime(1000);
+    if (bytes_over || (options_.publish_rate != 0 &&
+                       !client.rate_.take(options_.publish_rate, now_, options_.publish_period))) {
         if (!client.busy_) {
             client.busy_ = true;
             over_rate_.push_back({client.slot(), client.generation()});
-            metrics_.add<Metric::Throttled>(client.rate_at_ > burst ? LimitLabel::PublishRate
-                                                                    : LimitLabel::PublishBytes);
+            metrics_.add<Metric::Throttled>(bytes_over ? LimitLabel::PublishBytes
+                                                       : LimitLabel::PublishRate);
         }
         return false;
-    }
-    if (options_.publish_rate != 0) {
-        client.rate_spent_ += static_cast<uint64_t>(options_.publish_period.count());
-        const uint64_t whole = client.rate_spent_ / options_.publish_rate;
-        client.rate_spent_ %= options_.publish_rate;
-        client.rate_at_ = std::max(client.rate_at_, now_) + LoopTime(whole);
     }
     if (options_.publish_bytes_rate != 0) {
         client.bytes_at_ =
@@ -174,7 +170,9 @@ void FrontEnd::shed(uint64_t bytes) {
     for (const auto& client : clients_) {
         if (client == nullptr || client->closed_) continue;
         const Connection* connection = client->connection();
-        const uint64_t held = client->channel().queued_bytes() +
+        // Bodies of queued messages may be shared and are then in one of the two sums alone.
+        const Channel& channel = client->channel();
+        const uint64_t held = std::max(channel.queued_bytes(), channel.memory_bytes()) +
                               (connection != nullptr ? connection->buffered_bytes() : 0);
         if (held >= kShedBytesMin) holders.push_back({held, client->slot()});
     }
@@ -204,8 +202,7 @@ void FrontEnd::resume_busy(std::vector<Waiting>& list) {
         found->channel().resume(now_);
         if (Connection* connection = found->connection();
             connection != nullptr && !connection->closing()) {
-            connection->pause_reading();  // what was left unconsumed is presented again
-            connection->resume_reading();
+            present_again(*connection);
         }
         after_event(*found);
     }

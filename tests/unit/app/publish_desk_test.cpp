@@ -69,6 +69,40 @@ TEST_CASE("A match that was cut off acknowledges nothing: there may be subscribe
     CHECK(rig.port->publishes == Publishes{{"shard 3", 0, "a", "z"}});
 }
 
+TEST_CASE("Memory is also taken from who keeps many identifiers of QoS 2 open", "[R-9]") {
+    FrontEndRig rig;
+    const auto hoarder = rig.memory_client("h", mqtt::ProtocolVersion::V311);
+    const auto other = rig.memory_client("o");
+    constexpr int kOpen = 17'000;  // 128 KiB of them
+    for (int id = 1; id <= kOpen; ++id) {
+        hoarder->send("PUBLISH a x qos=2 id=" + std::to_string(id));
+        if (id % 100 == 0) CHECK(hoarder->receive(100).size() == 100);
+    }
+    rig.front_end.shed(1);
+    CHECK(rig.until([&] { return hoarder->ended(); }));
+    CHECK_FALSE(other->ended());
+}
+
+TEST_CASE("A rate lets through at once what it allows in a period, then one after the other",
+          "[R-9]") {
+    FrontEndOptions options = FrontEndRig::anonymous();
+    options.publish_rate = 3;
+    options.publish_period = LoopTime(60'000);
+    FrontEndRig rig(options);
+    const auto writer = rig.memory_client("w");
+    for (int i = 1; i <= 5; ++i)
+        writer->send("PUBLISH a x qos=1 id=" + std::to_string(i));
+    CHECK(writer->receive(3).size() == 3);
+    CHECK(writer->receive_nothing_more().empty());
+    rig.clock.skip(std::chrono::milliseconds(19'000));
+    CHECK(writer->receive_nothing_more().empty());
+    rig.clock.skip(std::chrono::milliseconds(1'000));
+    CHECK(writer->receive(1) == Lines{"PUBACK 4 0x10"});
+    CHECK(writer->receive_nothing_more().empty());
+    rig.clock.skip(std::chrono::milliseconds(20'000));
+    CHECK(writer->receive(1) == Lines{"PUBACK 5 0x10"});
+}
+
 TEST_CASE("QoS 0 waits for nobody and asks for no answer") {
     FrontEndRig rig;
     rig.port->loop_subscribes("a", 1);
