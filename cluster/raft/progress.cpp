@@ -66,8 +66,11 @@ bool Progress::heard() {
 }
 
 void Progress::probe() {
+    // While probing, `next` is the best guess there is: where a new leader's log ends, or what a
+    // rejection hinted at. A follower that falls silent before its first answer has matched
+    // nothing, and its `match` would send the leader back to entries it has long cut away.
+    if (state_ == State::Replicate) next_ = match_.next();
     state_ = State::Probe;
-    next_ = match_.next();
     probe_sent_ = false;
     flights_.clear();
     flight_bytes_ = 0;

@@ -58,6 +58,7 @@ Status RaftNode::send_append(ReplicaId to, Progress& progress, bool allow_empty)
         if (std::find(lacking_.begin(), lacking_.end(), to) == lacking_.end()) {
             lacking_.push_back(to);
         }
+        progress.probe();  // one question at a time, and nothing counts as on its way
         progress.sent(previous, 0);
         return {};
     }

@@ -42,6 +42,15 @@ TEST_CASE("a rejected probe goes down to the hint and never below what matches")
     CHECK(progress.may_send(1));
 }
 
+TEST_CASE("a follower that falls silent before its first answer is asked at the same place again") {
+    Progress progress(LogIndex(50));
+    progress.sent(LogIndex(49), 0);
+    CHECK_FALSE(progress.may_send(1));
+    progress.probe();
+    CHECK(progress.next() == LogIndex(50));
+    CHECK(progress.may_send(1));
+}
+
 TEST_CASE("heartbeats that find no progress twice mean that messages were lost") {
     Progress progress(LogIndex(5));
     CHECK(progress.accepted(LogIndex(4)));

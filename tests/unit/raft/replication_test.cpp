@@ -182,6 +182,25 @@ TEST_CASE("a leader names the followers that need what it has cut away") {
     CHECK(cluster.violation().empty());
 }
 
+TEST_CASE("a late answer of a follower whose next entry was cut away is no endless loop") {
+    RaftCluster cluster(3, 6);
+    Replica& leader = cluster.elect();
+    const uint32_t away = test::other_than(leader.id());
+    cluster.isolate(away);
+    for (int i = 0; i < 20; ++i) {
+        REQUIRE(cluster.propose(std::string(100, 'c')));
+        cluster.settle();
+    }
+    leader.cut(LogIndex(15));
+    Message late{ReplicaId(away), leader.id(), leader.node().term(), {}};
+    late.body = AppendEntriesReply{true, LogIndex(2), {}};
+    leader.node().step(late);
+    std::vector<Message> out;
+    leader.take(out);
+    REQUIRE(leader.lacking().size() == 1);
+    CHECK(leader.lacking()[0] == ReplicaId(away));
+}
+
 TEST_CASE("malformed appends change nothing") {
     RaftCluster cluster(3, 1);
     Replica& one = cluster.replica(1);
