@@ -12,8 +12,8 @@ void LogBatch::truncate(GroupId group, LogIndex from) {
     changes_.emplace_back(LogTruncate{group, from});
 }
 
-void LogBatch::cut(GroupId group, EntryId base) {
-    changes_.emplace_back(LogCut{group, base});
+void LogBatch::cut(GroupId group, EntryId base, std::string configuration) {
+    changes_.emplace_back(LogCut{group, base, std::move(configuration)});
 }
 
 void LogBatch::hard_state(GroupId group, const HardState& state) {

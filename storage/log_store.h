@@ -53,6 +53,7 @@ struct LogTruncate {
 struct LogCut {
     GroupId group;
     EntryId base;
+    std::string configuration;  // as of `base`; empty: that of the meta record still holds
 };
 struct LogHardState {
     GroupId group;
@@ -70,7 +71,7 @@ class LogBatch {
   public:
     void append(GroupId group, EntryId id, uint8_t kind, SharedBytes data);
     void truncate(GroupId group, LogIndex from);
-    void cut(GroupId group, EntryId base);
+    void cut(GroupId group, EntryId base, std::string configuration = {});
     void hard_state(GroupId group, const HardState& state);
     void meta(GroupId group, GroupMeta meta);
 
@@ -86,6 +87,13 @@ class LogBatch {
     std::size_t bytes_ = 0;  // of payloads
 };
 
+// Entries of this kind are handed out by `load`: they say who takes part in the group.
+inline constexpr uint8_t kNotedKind = 2;
+struct NotedEntry {
+    EntryId id;
+    std::string data;
+};
+
 // What `load` found. `amnesia` is empty for a sound log; otherwise it says in one sentence what the
 // replica had promised and no longer has, and the replica must neither vote nor acknowledge.
 struct GroupLog {
@@ -95,6 +103,7 @@ struct GroupLog {
     EntryId last;                      // `meta.base` when there is no entry
     uint64_t last_chain = 0;           // chained hash up to `last`
     std::vector<EntryId> term_starts;  // the first entry of each run of equal terms, after the base
+    std::vector<NotedEntry> noted;     // of kNotedKind, in order
     uint64_t bytes = 0;                // of payloads
     std::string amnesia;
 };

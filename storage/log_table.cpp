@@ -140,6 +140,9 @@ Result<GroupLog> LogTable::load(GroupId group, const LogRecords& records,
             if (log.term_starts.empty() || log.term_starts.back().term != entry.id.term) {
                 log.term_starts.push_back(entry.id);
             }
+            if (entry.kind == kNotedKind) {
+                log.noted.push_back(NotedEntry{entry.id, std::string(entry.data)});
+            }
             log.last = entry.id;
             log.bytes += entry.data.size();
             if (mark && mark->last == entry.id.index) chain_at_mark = entry.chain;
@@ -258,6 +261,7 @@ Status LogTable::translate(const LogCut& change, const LogRecords& records,
     ASSERT(entry->id == change.base, "a cut at an entry of another term");
     tail.meta.base = change.base;
     tail.meta.base_chain = entry->chain;
+    if (!change.configuration.empty()) tail.meta.configuration = change.configuration;
     LogOperation range;
     range.op = LogOp::RemoveRange;
     range.key = entry_key(change.group, old.index.next());

@@ -156,7 +156,7 @@ void Group::persisted() {
 }
 
 Status Group::apply_entry(const raft::Entry& entry, storage::StateBatch& batch) {
-    if (entry.kind == raft::EntryKind::Empty) return {};
+    if (entry.kind != raft::EntryKind::Command) return {};
     CommandReader commands(entry.data.text());
     if (commands.failed()) return Error{ErrorCode::Corrupt, "an entry that holds no commands"};
     const ClusterTime time = std::max(time_, commands.time());
@@ -283,7 +283,8 @@ void Group::cut(LogIndex synced, storage::LogBatch& batch) {
     const LogIndex limit = std::min(synced, raft_->cut_limit());
     if (limit <= raft_->log().base().index) return;
     const EntryId base{limit, *raft_->log().term_at(limit)};
-    batch.cut(options_.id, base);
+    meta_.configuration = raft::encode(*raft_->configuration_at(limit));
+    batch.cut(options_.id, base, meta_.configuration);
     raft_->cut(base);
     while (!log_spans_.empty() && log_spans_.front().last <= limit) {
         log_bytes_.fetch_sub(log_spans_.front().bytes, std::memory_order_relaxed);

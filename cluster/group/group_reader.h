@@ -22,7 +22,8 @@ class Group::Reader final : public raft::LogReader {
         const Status read =
             log_.read(group_, from, to, bytes_max, [&](const storage::StoredEntry& stored) {
                 const auto kind = static_cast<raft::EntryKind>(stored.kind);
-                known = kind == raft::EntryKind::Empty || kind == raft::EntryKind::Command;
+                known = kind == raft::EntryKind::Empty || kind == raft::EntryKind::Command ||
+                        kind == raft::EntryKind::Configuration;
                 if (known) {
                     entries.push_back(
                         raft::Entry{stored.id, kind, SharedBytes(as_bytes(stored.data))});

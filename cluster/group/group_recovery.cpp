@@ -21,6 +21,21 @@ std::string number(LogIndex index) {
     return std::to_string(index.value());
 }
 
+// The configuration at the log's base, and those that the log has changed it to since.
+Status read_configurations(const storage::GroupLog& log, raft::LogStart& start) {
+    static_assert(static_cast<uint8_t>(raft::EntryKind::Configuration) == storage::kNotedKind);
+    const Error damaged{ErrorCode::Corrupt, "a stored configuration of the group is damaged"};
+    std::optional<raft::Configuration> at_base = raft::decode_configuration(log.meta.configuration);
+    if (!at_base || log.meta.replica.value() == 0) return damaged;
+    start.configuration = std::move(*at_base);
+    for (const storage::NotedEntry& entry : log.noted) {
+        std::optional<raft::Configuration> changed = raft::decode_configuration(entry.data);
+        if (!changed) return damaged;
+        start.configurations.push_back({entry.id.index, std::move(*changed)});
+    }
+    return {};
+}
+
 }  // namespace
 
 struct Group::AppliedRecord {
@@ -30,11 +45,12 @@ struct Group::AppliedRecord {
 
 Result<std::unique_ptr<Group>> Group::open(const GroupOptions& options, const GroupContext& context,
                                            StateMachine& machine) {
-    if (context.messages == nullptr && options.configuration.voters.size() != 1) {
+    const raft::Configuration lone{{options.self}};
+    if (context.messages == nullptr && options.configuration != lone) {
         return Error{ErrorCode::InvalidArgument, "a group of several replicas needs a link"};
     }
-    if (!options.configuration.contains(options.self)) {
-        return Error{ErrorCode::InvalidArgument, "a replica outside its own configuration"};
+    if (!raft::valid(options.configuration)) {
+        return Error{ErrorCode::InvalidArgument, "a configuration that no group could have"};
     }
     auto group = std::make_unique<Group>(options, context, machine);
     const Status recovered = group->recover();
@@ -68,11 +84,9 @@ Status Group::recover() {
 
 Status Group::recover_from(const storage::GroupLog& log) {
     meta_ = log.meta;
-    const std::optional<raft::Configuration> configuration =
-        raft::decode_configuration(meta_.configuration);
-    if (!configuration || !configuration->contains(meta_.replica)) {
-        return Error{ErrorCode::Corrupt, "the stored configuration of the group is damaged"};
-    }
+    raft::LogStart start{
+        log.meta.base, log.last, log.term_starts, log.hard_state.commit, {}, {}, {}};
+    if (Status read = read_configurations(log, start); !read) return read;
     state_ = std::make_unique<storage::StateView>(
         context_.state, storage::state_prefix(options_.id, meta_.generation));
     const Result<AppliedRecord> applied = read_applied();
@@ -89,19 +103,17 @@ Status Group::recover_from(const storage::GroupLog& log) {
                                              " but the log begins after " +
                                              number(log.meta.base.index)};
     }
+    start.applied = applied_.index;
     reader_ = std::make_unique<Reader>(context_.log, options_.id);
     raft::RaftOptions raft_options;
     raft_options.self = meta_.replica;
-    raft_options.configuration = *configuration;
     raft_options.election_ticks = options_.election_ticks;
     raft_options.heartbeat_ticks = options_.heartbeat_ticks;
     raft_options.seed = options_.seed;
     auto node = std::make_unique<raft::RaftNode>(
         std::move(raft_options),
         raft::HardState{log.hard_state.term, log.hard_state.voted_for, log.hard_state.commit},
-        raft::LogStart{log.meta.base, log.last, log.term_starts, log.hard_state.commit,
-                       applied_.index},
-        *reader_);
+        start, *reader_);
     if (node->log().term_at(applied_.index) != applied_.term) {
         return Error{ErrorCode::Corrupt, "the state does not belong to the log"};
     }
@@ -111,7 +123,10 @@ Status Group::recover_from(const storage::GroupLog& log) {
     log_bytes_.store(log.bytes, std::memory_order_relaxed);
     state_written_.store(applied_.index.value(), std::memory_order_release);
     // Nobody else could win: waiting for a timeout would only delay the start.
-    if (configuration->voters.size() == 1) raft_->campaign();
+    const raft::Configuration lone{{meta_.replica}};
+    if (raft_->configuration().voters == lone.voters && !raft_->configuration().joint()) {
+        raft_->campaign();
+    }
     return {};
 }
 

@@ -2,6 +2,7 @@
 // hears no quorum steps down; a follower that hears its leader grants no vote).
 #include <algorithm>
 
+#include "cluster/raft/mutants.h"
 #include "cluster/raft/raft_node.h"
 #include "proto/base/assert.h"
 
@@ -37,6 +38,7 @@ void RaftNode::become_candidate() {
     votes_.clear();
     reset_election_timer();
     // The own vote is counted when it is durable: see persisted().
+    if (mutated(Mutant::OwnVoteBeforeDurable)) count_vote(options_.self, true);
 }
 
 void RaftNode::become_leader() {
@@ -46,9 +48,7 @@ void RaftNode::become_leader() {
     elapsed_ticks_ = 0;
     heartbeat_elapsed_ticks_ = 0;
     progress_.clear();
-    for (const ReplicaId voter : options_.configuration.voters) {
-        if (voter != options_.self) progress_.emplace(voter, Progress(log_.last().index.next()));
-    }
+    update_progress();
     // §3.6.2: entries of earlier terms are committed by one of this term.
     append_own(EntryKind::Empty, SharedBytes());
     term_start_ = log_.last().index;
@@ -67,15 +67,13 @@ void RaftNode::tick_election() {
 void RaftNode::tick_leader() {
     if (++elapsed_ticks_ >= options_.election_ticks) {
         elapsed_ticks_ = 0;
-        std::size_t heard = 1;
         for (auto& [replica, progress] : progress_) {
-            if (progress.take_active()) {
-                ++heard;
-            } else {
-                progress.probe();
-            }
+            if (!progress.take_active()) progress.probe();
         }
-        if (heard < options_.configuration.quorum()) {
+        const auto heard = [this](ReplicaId voter) {
+            return voter == options_.self || progress_.at(voter).recently_active();
+        };
+        if (!configuration().quorum(heard)) {
             become_follower(term_, ReplicaId(0));
             return;
         }
@@ -88,7 +86,12 @@ void RaftNode::tick_leader() {
 
 void RaftNode::campaign() {
     if (role_ == Role::Leader) return;
-    if (options_.configuration.voters.size() == 1) {
+    if (!may_campaign()) {
+        // It waits to be led again, and knows that it is not.
+        become_follower(term_, ReplicaId(0));
+        return;
+    }
+    if (alone()) {
         become_candidate();
         return;
     }
@@ -97,8 +100,8 @@ void RaftNode::campaign() {
 }
 
 void RaftNode::ask_for_votes(bool pre) {
-    for (const ReplicaId voter : options_.configuration.voters) {
-        if (voter == options_.self) continue;
+    const auto ask = [this, pre](ReplicaId voter) {
+        if (voter == options_.self) return;
         if (pre) {
             // For the term it would stand in; nothing is promised, so nothing must be durable.
             messages_.push_back(
@@ -106,23 +109,30 @@ void RaftNode::ask_for_votes(bool pre) {
         } else {
             send_after_persist(voter, term_, RequestVote{log_.last(), false});
         }
+    };
+    const Configuration& now = configuration();
+    std::for_each(now.voters.begin(), now.voters.end(), ask);
+    for (const ReplicaId voter : now.outgoing) {
+        if (!std::binary_search(now.voters.begin(), now.voters.end(), voter)) ask(voter);
     }
 }
 
 void RaftNode::count_vote(ReplicaId from, bool granted) {
     votes_.emplace(from, granted);
-    const auto yes = static_cast<std::size_t>(
-        std::count_if(votes_.begin(), votes_.end(), [](const auto& vote) { return vote.second; }));
-    const std::size_t no = votes_.size() - yes;
-    const std::size_t quorum = options_.configuration.quorum();
-    if (yes >= quorum) {
+    const auto voted = [this](ReplicaId voter, bool silent) {
+        const auto vote = votes_.find(voter);
+        return vote == votes_.end() ? silent : vote->second;
+    };
+    const auto yes = [&voted](ReplicaId voter) { return voted(voter, false); };
+    const auto not_no = [&voted](ReplicaId voter) { return voted(voter, true); };
+    if (configuration().quorum(yes)) {
         if (role_ == Role::PreCandidate) {
             become_candidate();
             ask_for_votes(false);
         } else {
             become_leader();
         }
-    } else if (no >= quorum) {
+    } else if (!configuration().quorum(not_no)) {
         become_follower(term_, ReplicaId(0));
     }
 }
@@ -145,7 +155,8 @@ void RaftNode::on_request_vote(const Message& message, const RequestVote& reques
     const bool free_vote =
         voted_for_ == message.from || (voted_for_.value() == 0 && leader_.value() == 0);
     const bool idle = role_ == Role::Follower || role_ == Role::PreCandidate;
-    const bool granted = idle && free_vote && log_.up_to_date(request.last);
+    const bool granted = idle && (free_vote || mutated(Mutant::VoteTwice)) &&
+                         (log_.up_to_date(request.last) || mutated(Mutant::VoteForShorterLog));
     if (granted) {
         become_follower(term_, ReplicaId(0));
         voted_for_ = message.from;

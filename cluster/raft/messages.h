@@ -1,13 +1,10 @@
 // What replicas of a group say to each other and what a log consists of, in the words of the Raft
 // dissertation: terms, entries, RequestVote, AppendEntries.
 //
-// *Thread*: values. *Spec*: Raft §3 (figure 3.1), §4.1 (configuration), §9.6 (pre-vote).
+// *Thread*: values. *Spec*: Raft §3 (figure 3.1), §9.6 (pre-vote).
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -16,23 +13,13 @@
 
 namespace quorate::raft {
 
-// Who takes part. Sorted, without repeats. Fixed for the life of a group in this version.
-struct Configuration {
-    std::vector<ReplicaId> voters;
-
-    [[nodiscard]] bool contains(ReplicaId replica) const;
-    // Votes or copies that make a majority. Requires: at least one voter.
-    [[nodiscard]] std::size_t quorum() const { return voters.size() / 2 + 1; }
-    bool operator==(const Configuration&) const = default;
-};
-
-// The stored form: opaque to the storage. Nothing for bytes that are no configuration.
-[[nodiscard]] std::string encode(const Configuration& configuration);
-[[nodiscard]] std::optional<Configuration> decode_configuration(std::string_view bytes);
+// No replica counts so far: whoever names a higher term or index lies, and could not be added to.
+inline constexpr uint64_t kCountMax = uint64_t{1} << 62;
 
 enum class EntryKind : uint8_t {
-    Empty = 0,    // opens a leader's term (§3.6.2: commits what earlier terms left)
-    Command = 1,  // for the state machine
+    Empty = 0,          // opens a leader's term (§3.6.2: commits what earlier terms left)
+    Command = 1,        // for the state machine
+    Configuration = 2,  // for the group itself (§4.1): what `encode` makes of one
 };
 
 struct Entry {

@@ -77,7 +77,8 @@ void Progress::probe() {
 }
 
 bool Progress::take_active() {
-    return std::exchange(active_, false);
+    was_active_ = std::exchange(active_, false);
+    return was_active_;
 }
 
 }  // namespace quorate::raft

@@ -42,6 +42,8 @@ class Progress {
     // Check-quorum: set by any message of the follower, cleared when looked at.
     void set_active() { active_ = true; }
     [[nodiscard]] bool take_active();
+    // Heard since the check-quorum before the last.
+    [[nodiscard]] bool recently_active() const { return active_ || was_active_; }
 
   private:
     struct Flight {
@@ -54,6 +56,7 @@ class Progress {
     LogIndex next_;
     bool probe_sent_ = false;
     bool active_ = true;
+    bool was_active_ = true;
     LogIndex match_when_heard_;
     std::deque<Flight> flights_;
     std::size_t flight_bytes_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cluster/raft/mutants.h"
 #include "proto/base/assert.h"
 
 namespace quorate::raft {
@@ -132,11 +133,16 @@ void RaftLog::cut_to(EntryId id) {
 }
 
 bool RaftLog::has_committed() const {
-    return handed_out_ < std::min(committed_, stable_);
+    return handed_out_ < may_apply();
+}
+
+LogIndex RaftLog::may_apply() const {
+    if (mutated(Mutant::ApplyBeforeDurable)) return committed_;
+    return std::min(committed_, stable_);
 }
 
 Result<std::vector<Entry>> RaftLog::take_committed(std::size_t bytes_max) {
-    const LogIndex end = std::min(committed_, stable_);
+    const LogIndex end = may_apply();
     if (handed_out_ >= end) return std::vector<Entry>();
     Result<std::vector<Entry>> entries = slice(handed_out_.next(), end, bytes_max);
     if (entries) handed_out_ = entries->back().id.index;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "cluster/raft/configuration.h"
 #include "cluster/raft/messages.h"
 #include "proto/base/result.h"
 
@@ -35,6 +36,8 @@ struct LogStart {
     std::vector<EntryId> term_starts;  // first entry of each run of equal terms
     LogIndex committed;                // the hard state's hint; capped to [applied, last]
     LogIndex applied;                  // what the state machine holds; at least base
+    Configuration configuration{};     // as of `base`
+    std::vector<ConfigurationEntry> configurations{};  // the entries of that kind after it
 };
 
 // *Thread*, *Owner*: the RaftNode. *Errors*: from the reader only.
@@ -83,6 +86,7 @@ class RaftLog {
 
   private:
     [[nodiscard]] LogIndex first_in_memory() const;
+    [[nodiscard]] LogIndex may_apply() const;
     void shrink_memory();
 
     const LogReader& reader_;

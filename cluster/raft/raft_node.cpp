@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "cluster/raft/mutants.h"
 #include "proto/base/assert.h"
 
 namespace quorate::raft {
@@ -37,19 +38,21 @@ RaftNode::RaftNode(RaftOptions options, const HardState& hard_state, const LogSt
     : options_(std::move(options)),
       random_(options_.seed),
       log_(log, reader, options_.log_memory_bytes),
+      configurations_(log.base.index, log.configuration, log.configurations),
       term_(hard_state.term),
       voted_for_(hard_state.voted_for),
       saved_(hard_state),
       unsent_from_(log.last.index.next()) {
-    ASSERT(options_.configuration.contains(options_.self), "a replica outside its configuration");
+    ASSERT(options_.self.value() != 0, "a replica without an id");
+    ASSERT(configurations_.latest_index() <= log_.last().index, "a configuration above the log");
     ASSERT(term_ >= log_.last().term, "a log of a later term than the replica ever was in");
     reset_election_timer();
 }
 
 // §3.3: whoever learns of a later term follows; whoever speaks of an earlier one is told.
 void RaftNode::step(const Message& message) {
-    if (!options_.configuration.contains(message.from) || message.from == options_.self ||
-        message.to != options_.self) {
+    if (message.from == options_.self || message.to != options_.self ||
+        message.term.value() > kCountMax || !knows(message.from)) {
         return;
     }
     if (message.term > term_) {
@@ -109,7 +112,7 @@ Result<EntryId> RaftNode::propose(SharedBytes data) {
 bool RaftNode::has_ready() const {
     return failure_ || !messages_.empty() || !messages_after_.empty() || !lacking_.empty() ||
            truncate_from_ || unsent_from_ <= log_.last().index || log_.has_committed() ||
-           saved_.term != term_ || saved_.voted_for != voted_for_;
+           vote_unsaved();
 }
 
 Result<Ready> RaftNode::ready() {
@@ -132,8 +135,7 @@ Result<Ready> RaftNode::ready() {
     }
     ready.truncate_from = std::exchange(truncate_from_, std::nullopt);
     ready.messages_after = std::exchange(messages_after_, {});
-    const bool must_write = !ready.entries.empty() || ready.truncate_from || saved_.term != term_ ||
-                            saved_.voted_for != voted_for_;
+    const bool must_write = !ready.entries.empty() || ready.truncate_from || vote_unsaved();
     if (!must_write && writes_.empty()) {
         // Everything these messages promise is durable already.
         std::move(ready.messages_after.begin(), ready.messages_after.end(),
@@ -173,11 +175,13 @@ void RaftNode::applied(LogIndex index) {
 }
 
 void RaftNode::cut(EntryId id) {
+    if (id.index <= log_.base().index) return;
     log_.cut_to(id);
+    configurations_.cut(id.index);
 }
 
 bool RaftNode::needs_ticks() const {
-    return options_.configuration.voters.size() > 1 || role_ != Role::Leader;
+    return role_ != Role::Leader || !alone() || !progress_.empty();
 }
 
 void RaftNode::send(ReplicaId to, MessageBody body) {
@@ -185,12 +189,23 @@ void RaftNode::send(ReplicaId to, MessageBody body) {
 }
 
 void RaftNode::send_after_persist(ReplicaId to, Term term, MessageBody body) {
+    if (mutated(Mutant::AcknowledgeBeforeDurable) &&
+        std::holds_alternative<AppendEntriesReply>(body)) {
+        send(to, std::move(body));
+        return;
+    }
     messages_after_.push_back(Message{options_.self, to, term, std::move(body)});
+}
+
+bool RaftNode::vote_unsaved() const {
+    const HardState now = hard_state();
+    return saved_.term != now.term || saved_.voted_for != now.voted_for;
 }
 
 HardState RaftNode::hard_state() const {
     // Only what the same write or an earlier one makes durable may be called committed.
-    return HardState{term_, voted_for_, log_.committed()};
+    const ReplicaId vote = mutated(Mutant::VoteNotPersisted) ? ReplicaId(0) : voted_for_;
+    return HardState{term_, vote, log_.committed()};
 }
 
 }  // namespace quorate::raft

@@ -7,11 +7,12 @@
 //      └──────────────────┴── higher term ────────┴── higher term, no ────┘
 //                              or a leader              quorum heard
 //
-// *Thread*: one at a time. *Owner*: cluster/group. *Errors*: `propose` answers NotLeader; a log
-// that cannot be read makes `ready` fail and the replica must stop. Messages of replicas outside
-// the configuration are ignored; no message can break an invariant.
+// *Thread*: one at a time. *Owner*: cluster/group. *Errors*: `propose` and `change` answer
+// NotLeader; a log that cannot be read makes `ready` fail and the replica must stop. No message can
+// break an invariant; those of strangers are ignored: replicas that are in no configuration since
+// the log's base and not in `set_known`.
 // *Spec*: Raft §3 (election.cpp: §3.4, §3.6.1, §9.6 pre-vote, §6.2 check-quorum; replication.cpp:
-// §3.5, §3.6.2, §10.2.1).
+// §3.5, §3.6.2, §10.2.1; membership.cpp: §4).
 #pragma once
 
 #include <cstddef>
@@ -21,6 +22,7 @@
 #include <optional>
 #include <vector>
 
+#include "cluster/raft/configuration.h"
 #include "cluster/raft/messages.h"
 #include "cluster/raft/progress.h"
 #include "cluster/raft/raft_log.h"
@@ -32,7 +34,6 @@ namespace quorate::raft {
 
 struct RaftOptions {
     ReplicaId self;
-    Configuration configuration;
     // In ticks. A follower waits a random time of [election, 2 election) before it campaigns.
     uint32_t election_ticks = 10;
     uint32_t heartbeat_ticks = 2;
@@ -45,7 +46,9 @@ struct RaftOptions {
 
 class RaftNode {
   public:
-    // Requires: `self` is a voter; the reader outlives the node.
+    // A replica that the configurations do not contain is a newcomer: it votes and campaigns when
+    // the log that a leader gives it says so. Its own idea of the configuration is then none of the
+    // group's and never leaves it. Requires: the reader outlives the node.
     RaftNode(RaftOptions options, const HardState& hard_state, const LogStart& log,
              const LogReader& reader);
 
@@ -56,6 +59,25 @@ class RaftNode {
     void campaign();
     // Appends to the log. NotLeader when this is not the leader.
     [[nodiscard]] Result<EntryId> propose(SharedBytes data);
+
+    // Begins a change of the members; the entry is that of the first step. A change of voters goes
+    // through a joint configuration, and the leader ends it by itself. A leader that is no voter
+    // afterwards steps down when the change is committed.
+    // *Errors*: NotLeader; InvalidArgument (not `valid`, joint, or what is in force already);
+    // Unavailable (no entry of the own term committed yet, or another change is not complete).
+    [[nodiscard]] Result<EntryId> change(const Configuration& target);
+    // In force: the newest in the log, committed or not.
+    [[nodiscard]] const Configuration& configuration() const { return configurations_.latest(); }
+    [[nodiscard]] const ConfigurationHistory& configurations() const { return configurations_; }
+    // The one a snapshot or a cut at this index carries. Nothing while only a newcomer's own idea
+    // is known. Requires: base <= index <= applied.
+    [[nodiscard]] std::optional<Configuration> configuration_at(LogIndex index) const;
+    // Replicas that may take part besides those the log knows of: a follower that lags must be able
+    // to hear a leader that its own configuration does not name yet.
+    void set_known(std::vector<ReplicaId> replicas);
+    // Whether this replica may stand for election: a voter of the committed configuration, as far
+    // as it knows. See membership.cpp on why the group never needs another one.
+    [[nodiscard]] bool may_campaign() const;
 
     // Everything to be done now; each thing is handed out once. Fails as the reader does.
     [[nodiscard]] Result<Ready> ready();
@@ -77,7 +99,7 @@ class RaftNode {
     [[nodiscard]] const RaftLog& log() const { return log_; }
     // The entry that opened this leader's term. Requires: role() == Leader.
     [[nodiscard]] LogIndex term_start() const { return term_start_; }
-    // False while ticks change nothing: a lone voter that leads.
+    // False while ticks change nothing: a lone voter that leads nobody else.
     [[nodiscard]] bool needs_ticks() const;
 
   private:
@@ -104,13 +126,26 @@ class RaftNode {
     void send_appends();
     [[nodiscard]] Status send_append(ReplicaId to, Progress& progress, bool allow_empty);
     void send_heartbeats();
+    void truncate(LogIndex from);
     void advance_commit();
+
+    // membership.cpp
+    [[nodiscard]] bool knows(ReplicaId replica) const;
+    [[nodiscard]] bool alone() const;
+    void append_configuration(const Configuration& configuration);
+    void update_progress();
+    void configuration_committed();
+    [[nodiscard]] LogIndex reached(const std::vector<ReplicaId>& voters) const;
+    [[nodiscard]] LogIndex send_limit(ReplicaId to) const;
+    [[nodiscard]] LogIndex quorum_index() const;
+    [[nodiscard]] LogIndex held_by_electors() const;
 
     void accept_term(const Message& message);
     void send(ReplicaId to, MessageBody body);
     // For answers that promise something: they wait for the next write (§3.8).
     void send_after_persist(ReplicaId to, Term term, MessageBody body);
     [[nodiscard]] HardState hard_state() const;
+    [[nodiscard]] bool vote_unsaved() const;
 
     struct Write {
         PersistNumber number;
@@ -122,6 +157,8 @@ class RaftNode {
     const RaftOptions options_;
     Random random_;
     RaftLog log_;
+    ConfigurationHistory configurations_;
+    std::vector<ReplicaId> known_;  // sorted
 
     Role role_ = Role::Follower;
     Term term_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cluster/raft/mutants.h"
 #include "cluster/raft/raft_node.h"
 #include "proto/base/assert.h"
 
@@ -18,17 +19,26 @@ std::size_t bytes_of(const std::vector<Entry>& entries) {
 }
 
 // What a peer sends is checked before it is believed: consecutive, terms never falling and none
-// beyond the sender's own.
+// beyond the sender's own, and configurations are some.
 bool well_formed(const Message& message, const AppendEntries& append) {
     EntryId previous = append.previous;
+    if (previous.index.value() > kCountMax || previous.term > message.term) return false;
     for (const Entry& entry : append.entries) {
         if (entry.id.index != previous.index.next() || entry.id.term < previous.term ||
             entry.id.term > message.term) {
             return false;
         }
+        switch (entry.kind) {
+            case EntryKind::Empty:
+            case EntryKind::Command:
+                break;
+            case EntryKind::Configuration:
+                if (!decode_configuration(entry.data.text())) return false;
+                break;
+        }
         previous = entry.id;
     }
-    return previous.index.value() < UINT64_MAX;
+    return previous.index.value() <= kCountMax;
 }
 
 }  // namespace
@@ -39,8 +49,8 @@ void RaftNode::append_own(EntryKind kind, SharedBytes data) {
 
 void RaftNode::send_appends() {
     for (auto& [replica, progress] : progress_) {
-        while (progress.next() <= log_.last().index &&
-               progress.may_send(options_.window_bytes_max)) {
+        const LogIndex limit = send_limit(replica);
+        while (progress.next() <= limit && progress.may_send(options_.window_bytes_max)) {
             const Status sent = send_append(replica, progress, false);
             if (!sent) {
                 failure_ = sent.error();
@@ -65,9 +75,9 @@ Status RaftNode::send_append(ReplicaId to, Progress& progress, bool allow_empty)
     AppendEntries append;
     append.previous = EntryId{previous, *previous_term};
     append.commit = log_.committed();
-    if (progress.next() <= log_.last().index) {
+    if (const LogIndex limit = send_limit(to); progress.next() <= limit) {
         Result<std::vector<Entry>> entries =
-            log_.slice(progress.next(), log_.last().index, options_.append_bytes_max);
+            log_.slice(progress.next(), limit, options_.append_bytes_max);
         if (!entries) return entries.error();
         append.entries = std::move(*entries);
     }
@@ -107,19 +117,28 @@ void RaftNode::on_append_entries(const Message& message, const AppendEntries& ap
         if (entry.id.index <= log_.last().index) {
             if (log_.matches(entry.id)) continue;
             if (entry.id.index <= log_.committed()) return;  // no correct leader sends this
-            log_.truncate(entry.id.index);
-            truncate_from_ = std::min(truncate_from_.value_or(entry.id.index), entry.id.index);
-            unsent_from_ = std::min(unsent_from_, entry.id.index);
-            for (Write& write : writes_) {
-                write.last = std::min(write.last, log_.last().index);
-            }
+            truncate(entry.id.index);
         }
         log_.append(entry);
+        if (entry.kind == EntryKind::Configuration) {
+            configurations_.append(entry.id.index, *decode_configuration(entry.data.text()));
+        }
     }
     const LogIndex match(append.previous.index.value() + append.entries.size());
     log_.commit_to(std::max(log_.committed(), std::min(append.commit, match)));
     // §3.8: acceptance promises the entries, so it waits for the disk.
     send_after_persist(message.from, term_, AppendEntriesReply{true, match, {}});
+}
+
+void RaftNode::truncate(LogIndex from) {
+    log_.truncate(from);
+    if (!mutated(Mutant::ChangeKeptOnTruncation)) configurations_.truncate(from);
+    truncate_from_ = std::min(truncate_from_.value_or(from), from);
+    unsent_from_ = std::min(unsent_from_, from);
+    for (Write& write : writes_) {
+        if (mutated(Mutant::StaleCompletion)) continue;
+        write.last = std::min(write.last, log_.last().index);
+    }
 }
 
 void RaftNode::on_append_entries_reply(const Message& message, const AppendEntriesReply& reply) {
@@ -166,20 +185,20 @@ void RaftNode::on_heartbeat_reply(const Message& message) {
 
 // §3.6.2: only an entry of the own term is committed by counting; it commits what lies before it.
 void RaftNode::advance_commit() {
-    std::vector<LogIndex> matches = {log_.stable()};
-    for (const auto& [replica, progress] : progress_) {
-        matches.push_back(progress.match());
-    }
-    const std::size_t quorum = options_.configuration.quorum();
-    std::sort(matches.begin(), matches.end(), std::greater<>());
-    const LogIndex reached = matches[quorum - 1];
-    if (reached <= log_.committed() || log_.term_at(reached) != term_) return;
-    log_.commit_to(reached);
+    const LogIndex before = log_.committed();
+    const LogIndex commit = quorum_index();
+    if (commit <= before) return;
+    if (log_.term_at(commit) != term_ && !mutated(Mutant::CommitOldTermByCounting)) return;
+    log_.commit_to(commit);
     // Followers need the commit index to apply; with a busy log the next entries carry it.
     for (auto& [replica, progress] : progress_) {
         if (progress.next() > log_.last().index) {
             send(replica, Heartbeat{std::min(progress.match(), log_.committed())});
         }
+    }
+    const LogIndex changed = configurations_.latest_index();
+    if (changed <= commit && (changed > before || configuration().joint())) {
+        configuration_committed();
     }
 }
 
@@ -188,6 +207,8 @@ LogIndex RaftNode::cut_limit() const {
     for (const auto& [replica, progress] : progress_) {
         limit = std::min(limit, progress.match());
     }
+    // Below the first configuration that the group gave it, a newcomer has none to continue from.
+    if (limit <= log_.base().index || !configuration_at(limit)) return log_.base().index;
     return limit;
 }
 

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "cluster/group/command_batch.h"
-#include "cluster/raft/messages.h"
+#include "cluster/raft/configuration.h"
 #include "proto/base/assert.h"
 #include "proto/base/bytes.h"
 #include "proto/base/hash.h"

@@ -131,16 +131,3 @@ TEST_CASE("messages of strangers change nothing") {
     CHECK(answers(one, vote_request(2, 3, 99, {})).empty());
     CHECK(one.node().term() == Term(0));
 }
-
-TEST_CASE("a configuration that is not sorted, empty or cut is not read") {
-    const Configuration good{{ReplicaId(1), ReplicaId(2), ReplicaId(3)}};
-    CHECK(decode_configuration(encode(good)) == good);
-    CHECK_FALSE(decode_configuration(encode(Configuration{{ReplicaId(2), ReplicaId(1)}})));
-    CHECK_FALSE(decode_configuration(encode(Configuration{{ReplicaId(1), ReplicaId(1)}})));
-    CHECK_FALSE(decode_configuration(encode(Configuration{{ReplicaId(0), ReplicaId(1)}})));
-    CHECK_FALSE(decode_configuration(encode(Configuration{})));
-    const std::string bytes = encode(good);
-    for (std::size_t size = 0; size < bytes.size(); ++size) {
-        CHECK_FALSE(decode_configuration(bytes.substr(0, size)));
-    }
-}

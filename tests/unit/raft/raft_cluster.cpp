@@ -31,7 +31,8 @@ class Replica::Reader final : public LogReader {
 };
 
 Replica::Replica(ReplicaId id, Configuration configuration, uint64_t seed)
-    : id_(id), configuration_(std::move(configuration)), reader_(std::make_unique<Reader>(disk_)) {
+    : id_(id), reader_(std::make_unique<Reader>(disk_)) {
+    disk_.configuration = std::move(configuration);
     restart(seed);
 }
 
@@ -41,7 +42,6 @@ void Replica::restart(uint64_t seed) {
     writes_.clear();
     RaftOptions options;
     options.self = id_;
-    options.configuration = configuration_;
     options.seed = seed;
     options.append_bytes_max = 64;
     options.window_bytes_max = 256;
@@ -52,7 +52,12 @@ void Replica::restart(uint64_t seed) {
     start.last = disk_.entries.empty() ? disk_.base : disk_.entries.back().id;
     start.committed = disk_.state.commit;
     start.applied = LogIndex(applied_.size());
+    start.configuration = disk_.configuration;
     for (const Entry& entry : disk_.entries) {
+        if (entry.kind == EntryKind::Configuration) {
+            start.configurations.push_back(
+                {entry.id.index, decode_configuration(entry.data.text()).value()});
+        }
         if (start.term_starts.empty() || start.term_starts.back().term != entry.id.term) {
             start.term_starts.push_back(entry.id);
         }
@@ -89,6 +94,7 @@ void Replica::write_one(std::vector<Message>& out) {
 }
 
 void Replica::cut(LogIndex index) {
+    disk_.configuration = node_->configuration_at(index).value();
     for (const Entry& entry : disk_.entries) {
         if (entry.id.index == index) disk_.base = entry.id;
     }
@@ -96,14 +102,32 @@ void Replica::cut(LogIndex index) {
     node_->cut(disk_.base);
 }
 
+void Replica::wait(uint32_t ticks) {
+    for (uint32_t i = 0; i < ticks; ++i) {
+        node_->tick();
+    }
+}
+
 RaftCluster::RaftCluster(uint32_t replicas, uint64_t seed) : random_(seed) {
-    Configuration configuration;
     for (uint32_t i = 1; i <= replicas; ++i) {
-        configuration.voters.emplace_back(i);
+        first_.voters.emplace_back(i);
     }
-    for (const ReplicaId id : configuration.voters) {
-        replicas_.push_back(std::make_unique<Replica>(id, configuration, random_.next()));
+    for (const ReplicaId id : first_.voters) {
+        replicas_.push_back(std::make_unique<Replica>(id, first_, random_.next()));
     }
+}
+
+Replica& RaftCluster::add_newcomer() {
+    const ReplicaId id(replicas_.size() + 1);
+    replicas_.push_back(std::make_unique<Replica>(id, first_, random_.next()));
+    return *replicas_.back();
+}
+
+bool RaftCluster::change(const Configuration& target) {
+    Replica* at = leader();
+    if (at == nullptr || !at->node().change(target).ok()) return false;
+    settle();
+    return true;
 }
 
 Replica* RaftCluster::leader() {

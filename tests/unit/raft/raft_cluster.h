@@ -22,8 +22,9 @@ namespace quorate::raft::test {
 // A log on a disk that forgets what was not completed.
 struct Disk {
     HardState state;
-    std::vector<Entry> entries;  // 1, 2, ...
+    std::vector<Entry> entries;  // those after the base
     EntryId base;
+    Configuration configuration;  // as of the base
 };
 
 struct PendingWrite {
@@ -53,6 +54,8 @@ class Replica {
     void write_one(std::vector<Message>& out);
     // The disk forgets its log below an applied index.
     void cut(LogIndex index);
+    // Its node, with some ticks.
+    void wait(uint32_t ticks);
 
     [[nodiscard]] ReplicaId id() const { return id_; }
     [[nodiscard]] RaftNode& node() { return *node_; }
@@ -65,7 +68,6 @@ class Replica {
     class Reader;
 
     const ReplicaId id_;
-    const Configuration configuration_;
     Disk disk_;
     std::vector<Entry> applied_;  // as if each were durable at once
     std::deque<PendingWrite> writes_;
@@ -80,6 +82,10 @@ class RaftCluster {
 
     [[nodiscard]] Replica& replica(uint32_t number) { return *replicas_[number - 1]; }
     [[nodiscard]] std::size_t size() const { return replicas_.size(); }
+    // One more replica, with an empty disk; what the group consists of at first is all it knows.
+    Replica& add_newcomer();
+    // At the leader, and settles: true when it was taken.
+    bool change(const Configuration& target);
     // The one that leads in the highest term, if any.
     [[nodiscard]] Replica* leader();
 
@@ -114,6 +120,7 @@ class RaftCluster {
     void violate(const std::string& what);
 
     Random random_;
+    Configuration first_;
     std::vector<std::unique_ptr<Replica>> replicas_;
     std::deque<Message> network_;
     std::set<ReplicaId> isolated_;
