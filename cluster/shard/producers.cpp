@@ -1,6 +1,9 @@
 #include "cluster/shard/producers.h"
 
+#include <algorithm>
+
 #include "cluster/topics/state_key.h"
+#include "proto/base/bytes.h"
 #include "proto/base/hash.h"
 #include "storage/keys.h"
 #include "storage/state_store.h"
@@ -10,6 +13,7 @@ namespace quorate::cluster {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersionRefused = 2;  // of a lane: with refused numbers
 
 StateKey lane_key(const Lane& lane) {
     return StateKey(Family::Lane)
@@ -29,15 +33,16 @@ void put_number(storage::StateBatch& batch, std::string_view key, uint64_t value
 
 LaneVerdict Producers::check(const CommandHeader& header) {
     if (header.lane.lane_class == LaneClass::Leader) return LaneVerdict::Apply;
-    const auto found = last_.find(header.lane);
-    if (found == last_.end()) {
+    const auto found = lanes_.find(header.lane);
+    if (found == lanes_.end()) {
         if (down(header.lane.incarnation)) return LaneVerdict::Fenced;
         if (header.number.value() != 1) return LaneVerdict::Gap;
-        last_.emplace(header.lane, header.number);
+        lanes_[header.lane].last = header.number;
     } else {
-        if (header.number <= found->second) return LaneVerdict::Duplicate;
-        if (header.number != found->second.next()) return LaneVerdict::Gap;
-        found->second = header.number;
+        CommandNumber& last = found->second.last;
+        if (header.number <= last) return LaneVerdict::Duplicate;
+        if (header.number != last.next()) return LaneVerdict::Gap;
+        last = header.number;
     }
     dirty_lanes_.insert(header.lane);
     if (!header.fence) return LaneVerdict::Apply;
@@ -51,8 +56,28 @@ LaneVerdict Producers::check(const CommandHeader& header) {
 }
 
 CommandNumber Producers::expected(const Lane& lane) const {
-    const auto found = last_.find(lane);
-    return found == last_.end() ? CommandNumber(1) : found->second.next();
+    const auto found = lanes_.find(lane);
+    return found == lanes_.end() ? CommandNumber(1) : found->second.last.next();
+}
+
+void Producers::note_refused(const CommandHeader& header) {
+    const auto found = lanes_.find(header.lane);
+    if (found == lanes_.end() || found->second.last != header.number) return;
+    Counted& lane = found->second;
+    if (!lane.refused.empty() && lane.refused.back() == header.number) return;
+    if (lane.refused.size() == kRefusedMax) {
+        lane.forgotten = lane.refused.front();
+        lane.refused.erase(lane.refused.begin());
+    }
+    lane.refused.push_back(header.number);
+    dirty_lanes_.insert(header.lane);
+}
+
+bool Producers::was_refused(const CommandHeader& header) const {
+    const auto found = lanes_.find(header.lane);
+    if (found == lanes_.end()) return false;
+    return header.number <= found->second.forgotten ||
+           std::ranges::binary_search(found->second.refused, header.number);
 }
 
 void Producers::node_down(Incarnation incarnation, storage::StateBatch& batch) {
@@ -62,11 +87,11 @@ void Producers::node_down(Incarnation incarnation, storage::StateBatch& batch) {
     put_number(batch, StateKey(Family::MinIncarnation).u32(node_of(incarnation).value()).view(),
                first_up.value());
     const Lane first{make_incarnation(node_of(incarnation), 0), 0, LaneClass::Control};
-    for (auto at = last_.lower_bound(first);
-         at != last_.end() && at->first.incarnation <= incarnation;) {
+    for (auto at = lanes_.lower_bound(first);
+         at != lanes_.end() && at->first.incarnation <= incarnation;) {
         batch.remove(lane_key(at->first).view());
         dirty_lanes_.erase(at->first);
-        at = last_.erase(at);
+        at = lanes_.erase(at);
     }
 }
 
@@ -75,9 +100,41 @@ bool Producers::down(Incarnation incarnation) const {
     return found != first_up_.end() && incarnation < found->second;
 }
 
+void Producers::put(storage::StateBatch& batch, const Lane& lane, const Counted& counted) {
+    if (counted.refused.empty()) {
+        put_number(batch, lane_key(lane).view(), counted.last.value());
+        return;
+    }
+    batch.put_with(lane_key(lane).view(), [&counted](RecordWriter& out) {
+        out.u8(kVersionRefused);
+        out.id(counted.last);
+        out.id(counted.forgotten);
+        out.u8(static_cast<uint8_t>(counted.refused.size()));
+        for (const CommandNumber number : counted.refused)
+            out.id(number);
+    });
+}
+
+bool Producers::read(RecordReader& in, Counted& counted) {
+    const uint8_t version = in.u8();
+    counted.last = in.id<CommandNumber>();
+    if (version == kVersion) return in.finished() && counted.last.value() != 0;
+    counted.forgotten = in.id<CommandNumber>();
+    const uint8_t count = in.u8();
+    CommandNumber before = counted.forgotten;
+    bool good = version == kVersionRefused && count > 0 && count <= kRefusedMax;
+    for (uint8_t i = 0; i < count && good && !in.failed(); ++i) {
+        const auto number = in.id<CommandNumber>();
+        good = number > before && number <= counted.last;
+        counted.refused.push_back(number);
+        before = number;
+    }
+    return good && in.finished();
+}
+
 void Producers::end_entry(storage::StateBatch& batch) {
     for (const Lane& lane : dirty_lanes_) {
-        put_number(batch, lane_key(lane).view(), last_.at(lane).value());
+        put(batch, lane, lanes_.at(lane));
     }
     for (const ShardId source : dirty_heard_) {
         put_number(batch, StateKey(Family::Heard).u32(source.value()).view(),
@@ -91,18 +148,23 @@ Status Producers::load_record(std::string_view key, std::string_view value) {
     storage::KeyReader at(key);
     RecordReader in(value);
     const auto family = static_cast<Family>(at.u8());
-    const uint8_t version = in.u8();
-    const uint64_t number = in.u64();
-    bool good = in.finished() && version == kVersion;
+    bool good = false;
     if (family == Family::Lane) {
         Lane lane;
         lane.incarnation = Incarnation(at.u64());
         lane.producer = at.u16();
         const uint8_t lane_class = at.u8();
         lane.lane_class = static_cast<LaneClass>(lane_class);
-        good = good && lane_class < static_cast<uint8_t>(LaneClass::Leader) && number != 0;
-        if (good) last_.emplace(lane, CommandNumber(number));
-    } else if (family == Family::MinIncarnation) {
+        Counted counted;
+        good = read(in, counted) && lane_class < static_cast<uint8_t>(LaneClass::Leader);
+        if (good) lanes_.emplace(lane, std::move(counted));
+        if (good && !at.failed() && at.rest().empty()) return {};
+        return corrupt_record("lane", key);
+    }
+    const uint8_t version = in.u8();
+    const uint64_t number = in.u64();
+    good = in.finished() && version == kVersion;
+    if (family == Family::MinIncarnation) {
         const NodeId node(at.u32());
         good = good && node_of(Incarnation(number - 1)) == node && number != 0;
         if (good) first_up_.emplace(node, Incarnation(number));
@@ -132,9 +194,12 @@ Status Producers::load(const storage::StateStore& store) {
 uint64_t Producers::digest() const {
     std::string bytes;
     RecordWriter out(bytes);
-    for (const auto& [lane, number] : last_) {
+    for (const auto& [lane, counted] : lanes_) {
         out.raw(lane_key(lane).view());
-        out.id(number);
+        out.id(counted.last);
+        out.id(counted.forgotten);
+        for (const CommandNumber refused : counted.refused)
+            out.id(refused);
     }
     for (const auto& [node, incarnation] : first_up_) {
         out.id(node);

@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 #include <string_view>
+#include <vector>
 
 #include "cluster/shard/command.h"
 #include "proto/base/ids.h"
@@ -36,6 +37,14 @@ class Producers {
     [[nodiscard]] LaneVerdict check(const CommandHeader& header);
     [[nodiscard]] CommandNumber expected(const Lane& lane) const;
 
+    // A limit refused the command that check() has just counted: whoever sends it again, because
+    // the answer was lost, must not take its number for success.
+    void note_refused(const CommandHeader& header);
+    // Of a Duplicate: whether it was refused. A lane's last kRefusedMax refusals are remembered;
+    // what is as old as one before them, and can hardly be unanswered still, passes for refused.
+    [[nodiscard]] bool was_refused(const CommandHeader& header) const;
+    static constexpr std::size_t kRefusedMax = 64;
+
     // This incarnation and all earlier ones of its node may not speak any more; their lanes go.
     // Never falls.
     void node_down(Incarnation incarnation, storage::StateBatch& batch);
@@ -45,11 +54,19 @@ class Producers {
     [[nodiscard]] Status load(const storage::StateStore& store);
     [[nodiscard]] Status load_record(std::string_view key, std::string_view value);
 
-    [[nodiscard]] std::size_t lanes() const { return last_.size(); }
+    [[nodiscard]] std::size_t lanes() const { return lanes_.size(); }
     [[nodiscard]] uint64_t digest() const;
 
   private:
-    std::map<Lane, CommandNumber> last_;
+    struct Counted {
+        CommandNumber last;
+        CommandNumber forgotten;             // refusals up to here are not remembered
+        std::vector<CommandNumber> refused;  // ascending
+    };
+    static void put(storage::StateBatch& batch, const Lane& lane, const Counted& counted);
+    [[nodiscard]] static bool read(RecordReader& in, Counted& counted);
+
+    std::map<Lane, Counted> lanes_;
     std::map<NodeId, Incarnation> first_up_;
     std::map<ShardId, Term> heard_;
     std::set<Lane> dirty_lanes_;

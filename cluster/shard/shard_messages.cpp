@@ -54,6 +54,7 @@ void ShardState::Impl::on(const Enqueue& body) {
         match(incoming, result);
     }
     deliver(incoming, result);
+    if (result.rejected > 0) producers_.note_refused(*header_);
     answer(AnswerCode::Applied, result);
 }
 

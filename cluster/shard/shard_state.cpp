@@ -1,5 +1,7 @@
+// Long, because applying a command, answering it again and loading what it left belong together.
 #include "cluster/shard/shard_state.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cluster/shard/shard_impl.h"
@@ -86,6 +88,7 @@ bool ShardState::Impl::refuse_unless_applicable(const CommandHeader& header,
 }
 
 void ShardState::Impl::answer(AnswerCode code, CommandResult result) {
+    if (code == AnswerCode::LimitExceeded) producers_.note_refused(*header_);
     Answer& answer = actions_->answers.emplace_back();
     answer.lane = header_->lane;
     answer.number = header_->number;
@@ -114,12 +117,20 @@ Session* ShardState::Impl::attached_session(SessionId id, Epoch epoch) {
     return nullptr;
 }
 
-// Results are read again from state where a client sees them; where the first answer cannot
-// be known any more, the one that does no harm is given: a PUBREL was found, an UNSUBSCRIBE worked.
+// Results are read again from state where a client sees them, and no refusal is answered with
+// success. Where the first answer cannot be known any more, the one that does no harm is given: a
+// PUBREL was found, an UNSUBSCRIBE worked.
 void ShardState::Impl::duplicate(const CommandBody& body) {
     if (const auto* attach = std::get_if<Attach>(&body)) return duplicate_attach(*attach);
     if (const auto* subscribe = std::get_if<Subscribe>(&body)) {
         return duplicate_subscribe(*subscribe);
+    }
+    const bool owed = std::holds_alternative<Enqueue>(body) ||
+                      std::holds_alternative<EnqueueGroup>(body) ||
+                      std::holds_alternative<Retain>(body);
+    if (owed && producers_.was_refused(*header_)) {
+        answer(AnswerCode::LimitExceeded);
+        return;
     }
     CommandResult result;
     if (const auto* unsubscribe = std::get_if<Unsubscribe>(&body)) {
@@ -134,9 +145,14 @@ void ShardState::Impl::duplicate(const CommandBody& body) {
             again.next = session->durable->queue.next();
         }
         result = again;
-    } else if (std::holds_alternative<OutboxPut>(body)) {
+    } else if (const auto* put = std::get_if<OutboxPut>(&body)) {
+        // Its PUBREL comes after its answer: until then the identifier says that it was taken.
+        const Session* session = attached_session(put->session, put->epoch);
+        if (session == nullptr) return;
         OutboxPutResult again;
-        again.already_received = true;
+        again.already_received =
+            std::ranges::binary_search(session->durable->received, put->packet_id.value());
+        if (!again.already_received) again.code = mqtt::ReasonCode::QuotaExceeded;
         result = again;
     } else if (std::holds_alternative<Release>(body)) {
         result = ReleaseResult{true};

@@ -1,3 +1,6 @@
+#include <vector>
+
+#include "cluster/shard/producers.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/shard/script.h"
 
@@ -143,6 +146,98 @@ TEST_CASE(
     made.routes.push_back({request.filter, asked.member, asked.wait_for});
     shard.apply(Harness::leader_header(), made);
     CHECK(shard.actions.presence == std::vector<SessionId>{session.session});
+}
+
+// What the answer to this very command was, and what it is when it is sent again.
+struct Twice {
+    AnswerCode first;
+    AnswerCode again;
+    bool operator==(const Twice&) const = default;
+};
+
+Twice twice(Harness& shard, const CommandBody& body) {
+    const CommandHeader header = shard.header();
+    shard.apply(header, body);
+    const AnswerCode first = shard.actions.answers.at(0).code;
+    shard.apply(header, body);
+    const AnswerCode again = shard.actions.answers.at(0).code;
+    shard.restart();
+    shard.apply(header, body);
+    CHECK(shard.actions.answers.at(0).code == again);
+    return {first, again};
+}
+
+constexpr Twice kTaken{AnswerCode::Applied, AnswerCode::Duplicate};
+constexpr Twice kRefused{AnswerCode::LimitExceeded, AnswerCode::LimitExceeded};
+
+TEST_CASE("A refused command that is sent again is refused again", "[R-3]") {
+    ShardOptions options;
+    options.queue_messages_max = 1;
+    options.queue_full = QueuePolicy::Reject;
+    options.group_messages_max = 1;
+    Harness shard(options);
+    run_line(shard, "attach c1");
+    run_line(shard, "subscribe c1 t,1 $share/g/u,1");
+    run_line(shard, "route $share/g/u session,0,1 serial=9");
+    const std::string message = flat("t", "m");
+    CHECK(twice(shard, Enqueue{message, {}, {}}) == kTaken);
+    // The answer says how many had no room; the same again can only say that some had not.
+    CHECK(twice(shard, Enqueue{message, {}, {}}) ==
+          Twice{AnswerCode::Applied, AnswerCode::LimitExceeded});
+    CHECK(twice(shard, EnqueueGroup{"g/u", message, {}}) == kTaken);
+    CHECK(twice(shard, EnqueueGroup{"g/u", message, {}}) == kRefused);
+
+    // A leader without disk writes a refusal in the place of the command.
+    const CommandHeader header = shard.header();
+    shard.apply(header, Void{true});
+    shard.apply(header, Enqueue{message, {}, {}});
+    CHECK(shard.actions.answers.at(0).code == AnswerCode::LimitExceeded);
+}
+
+TEST_CASE("A PUBLISH of QoS 2 sent again is answered by whether its identifier is taken", "[R-3]") {
+    ShardOptions options;
+    options.outbox_entries_max = 1;
+    Harness shard(options);
+    run_line(shard, "attach c1");
+    const auto session = std::get<AttachResult>(shard.actions.answers.at(0).result);
+    const std::string message = flat("t", "m", mqtt::QoS::ExactlyOnce);
+    const auto again = [&](uint16_t id) {
+        const OutboxPut put{session.session, session.epoch, PacketId(id), message};
+        const CommandHeader header = shard.header();
+        shard.apply(header, put);
+        shard.apply(header, put);
+        return std::get<OutboxPutResult>(shard.actions.answers.at(0).result);
+    };
+    const OutboxPutResult taken = again(1);
+    CHECK(taken.code == mqtt::ReasonCode::Success);
+    CHECK(taken.already_received);
+    CHECK(again(2).code == mqtt::ReasonCode::QuotaExceeded);
+}
+
+TEST_CASE("More refusals than a lane remembers are never answered with success", "[R-3]") {
+    ShardOptions options;
+    options.queue_messages_max = 1;
+    options.queue_full = QueuePolicy::Reject;
+    Harness shard(options);
+    run_line(shard, "attach c1");
+    run_line(shard, "subscribe c1 t,1");
+    const std::string message = flat("t", "m");
+    const Enqueue enqueue{message, {}, {}};
+    std::vector<CommandHeader> refused;
+    for (std::size_t i = 0; i < 2 * Producers::kRefusedMax; ++i) {
+        const CommandHeader header = shard.header();
+        shard.apply(header, enqueue);
+        if (i > 0) refused.push_back(header);
+    }
+    const std::string other = flat("nobody", "m");
+    const CommandHeader last = shard.header();
+    shard.apply(last, Enqueue{other, {}, {}});
+    for (const CommandHeader& header : refused) {
+        shard.apply(header, enqueue, false);
+        CHECK(shard.actions.answers.at(0).code == AnswerCode::LimitExceeded);
+    }
+    shard.apply(last, Enqueue{other, {}, {}});
+    CHECK(shard.actions.answers.at(0).code == AnswerCode::Duplicate);
 }
 
 }  // namespace
