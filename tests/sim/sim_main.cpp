@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "tests/sim/disk_simulation.h"
+#include "tests/sim/raft/campaign.h"
 #include "tests/sim/shard_subject.h"
 
 namespace {
@@ -30,18 +31,30 @@ int main(int argc, char** argv) {
     std::string layer = "disk";
     uint64_t seed = 1;
     uint64_t seeds = 1;
-    uint32_t steps = 3000;
+    uint32_t steps = 0;
     bool trace = false;
+    quorate::sim::RaftCampaign raft;
     CLI::App app("Deterministic simulation of Quorate");
     app.add_option("--layer", layer,
-                   "disk: log, groups and a toy state machine through crashes; shard: the same "
-                   "with the real shard and its clients")
-        ->check(CLI::IsMember({"disk", "shard"}));
+                   "s1: the Raft core; disk: log, groups and a toy state machine through crashes; "
+                   "shard: the same with the real shard and its clients")
+        ->check(CLI::IsMember({"s1", "disk", "shard"}));
     app.add_option("--seed", seed, "The first seed");
     app.add_option("--seeds", seeds, "How many seeds, one after the other");
-    app.add_option("--steps", steps, "Steps of each run");
+    app.add_option("--steps", steps, "Steps of each run; default 50000 (s1) or 3000");
     app.add_flag("--trace", trace, "Print every event");
+    app.add_flag("--shrink", raft.shrink, "s1: print the least of a failing seed that still fails");
+    app.add_option("--count", raft.count_at_least, "s1: how often each interesting thing happens");
+    app.add_option("--regressions", raft.regressions_file, "s1: a file of seeds to run first");
     CLI11_PARSE(app, argc, argv);
+    if (layer == "s1") {
+        raft.first_seed = seed;
+        raft.seeds = seeds;
+        if (steps != 0) raft.steps = steps;
+        raft.trace = trace;
+        return quorate::sim::report_raft_campaign(raft);
+    }
+    if (steps == 0) steps = 3000;
 
     uint64_t failed = 0;
     for (uint64_t i = 0; i < seeds; ++i) {

@@ -1,0 +1,46 @@
+#include "tests/sim/raft/counters.h"
+
+namespace quorate::sim {
+namespace {
+
+// In the order of RaftCount.
+constexpr std::array<std::string_view, kRaftCounts> kNames = {
+    "elections",
+    "leader with an uncommitted tail",
+    "uncommitted tail truncated",
+    "committed",
+    "applied",
+    "proposed",
+    "crashes",
+    "crash after Ready",
+    "crash after sending",
+    "crash before applying",
+    "crash after applying",
+    "crash before persisting",
+    "crash after persisting",
+    "crash before a flush",
+    "crash after a flush",
+    "crash after a cut",
+    "writes lost in a crash",
+    "partitions",
+    "partition of one",
+    "partition into halves",
+    "partition one way",
+    "partition with a bridge",
+    "partition as a ring",
+    "partition of a deaf leader",
+    "links broken",
+    "messages lost",
+    "pauses",
+    "leader paused",
+    "syncs stalled",
+    "logs cut",
+};
+
+}  // namespace
+
+std::string_view to_string(RaftCount count) {
+    return kNames[static_cast<std::size_t>(count)];
+}
+
+}  // namespace quorate::sim

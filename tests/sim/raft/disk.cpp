@@ -1,0 +1,87 @@
+#include "tests/sim/raft/disk.h"
+
+#include <utility>
+
+#include "proto/base/assert.h"
+#include "proto/base/hash.h"
+
+namespace quorate::sim {
+
+uint64_t chain_after(uint64_t chain, const raft::Entry& entry) {
+    const uint64_t place = entry.id.index.value() * 0x9E3779B97F4A7C15ULL +
+                           entry.id.term.value() * 0xC2B2AE3D27D4EB4FULL +
+                           static_cast<uint64_t>(entry.kind);
+    return hash64(entry.data.text(), chain ^ place);
+}
+
+Result<std::vector<raft::Entry>> SimDisk::read(LogIndex from, LogIndex to,
+                                               std::size_t bytes_max) const {
+    std::vector<raft::Entry> entries;
+    std::size_t bytes = 0;
+    for (LogIndex index = from; index < to; ++index) {
+        const ChainedEntry* stored = at(index);
+        if (stored == nullptr) return Error{ErrorCode::Corrupt, "an entry that is not on the disk"};
+        bytes += stored->entry.data.size();
+        if (!entries.empty() && bytes > bytes_max) break;
+        entries.push_back(stored->entry);
+    }
+    return entries;
+}
+
+SimWrite SimDisk::complete() {
+    SimWrite write = std::move(pending_.front());
+    pending_.pop_front();
+    make_durable(write);
+    return write;
+}
+
+std::size_t SimDisk::crash(Random& random) {
+    for (uint64_t kept = random.below(pending_.size() + 1); kept > 0; --kept) {
+        (void)complete();
+    }
+    return std::exchange(pending_, {}).size();
+}
+
+void SimDisk::make_durable(const SimWrite& write) {
+    if (write.truncate_from) {
+        while (!entries_.empty() && entries_.back().entry.id.index >= *write.truncate_from) {
+            entries_.pop_back();
+        }
+    }
+    for (const ChainedEntry& entry : write.entries) {
+        ASSERT(entry.entry.id.index == last().index.next(), "a write that leaves a gap");
+        entries_.push_back(entry);
+    }
+    if (write.hard_state) hard_state_ = *write.hard_state;
+    while (!entries_.empty() && entries_.front().entry.id.index <= write.cut) {
+        base_ = entries_.front().entry.id;
+        base_chain_ = entries_.front().chain;
+        entries_.pop_front();
+    }
+}
+
+EntryId SimDisk::last() const {
+    return entries_.empty() ? base_ : entries_.back().entry.id;
+}
+
+const ChainedEntry* SimDisk::at(LogIndex index) const {
+    if (index <= base_.index || index > last().index) return nullptr;
+    return &entries_[index.value() - base_.index.value() - 1];
+}
+
+raft::LogStart SimDisk::start() const {
+    raft::LogStart start;
+    start.base = base_;
+    start.last = last();
+    start.committed = hard_state_.commit;
+    start.applied = flushed_.applied.index;
+    for (const ChainedEntry& stored : entries_) {
+        const EntryId id = stored.entry.id;
+        if (start.term_starts.empty() || start.term_starts.back().term != id.term) {
+            start.term_starts.push_back(id);
+        }
+    }
+    return start;
+}
+
+}  // namespace quorate::sim

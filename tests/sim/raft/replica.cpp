@@ -1,0 +1,236 @@
+#include "tests/sim/raft/replica.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/base/assert.h"
+#include "proto/base/hash.h"
+
+namespace quorate::sim {
+
+SimReplica::SimReplica(uint32_t index, raft::Configuration configuration, SimWorld& world)
+    : index_(index),
+      configuration_(std::move(configuration)),
+      world_(world),
+      tick_us_(kTickUs - kTickUs * world.plan.drift / 1000) {
+    if (world.plan.drift != 0) {
+        tick_us_ += world.random.below(2 * kTickUs * world.plan.drift / 1000);
+    }
+    world_.checkers.add(index_, disk_);
+}
+
+void SimReplica::schedule(SimEventKind kind, Micros after) {
+    SimEvent event;
+    event.time = world_.now + after;
+    event.life = life_;
+    event.kind = kind;
+    event.replica = static_cast<uint8_t>(index_);
+    world_.queue.push(event);
+}
+
+void SimReplica::start() {
+    const RaftPlan& plan = world_.plan;
+    raft::RaftOptions options;
+    options.self = ReplicaId(index_ + 1);
+    options.configuration = configuration_;
+    options.election_ticks = plan.election_ticks;
+    options.heartbeat_ticks = plan.heartbeat_ticks;
+    options.append_bytes_max = plan.append_bytes_max;
+    options.window_bytes_max = plan.window_bytes_max;
+    options.apply_bytes_max = plan.apply_bytes_max;
+    options.log_memory_bytes = plan.log_memory_bytes;
+    options.seed = world_.random.next();
+    ++life_;
+    end_pause();
+    machine_ = disk_.flushed();
+    log_.start(disk_);
+    syncing_ = 0;
+    turn_due_ = false;
+    node_ = std::make_unique<raft::RaftNode>(options, disk_.hard_state(), disk_.start(), disk_);
+    world_.checkers.started(view());
+    schedule(SimEventKind::Tick, 1 + world_.random.below(tick_us_));
+    if (plan.cut_every_us != 0) {
+        schedule(SimEventKind::Keep, around(world_.random, plan.cut_every_us));
+    }
+    act();
+}
+
+void SimReplica::crash(Micros down) {
+    ++world_.counts[RaftCount::Crashes];
+    world_.counts[RaftCount::WritesLost] += disk_.crash(world_.random);
+    node_.reset();
+    ++life_;
+    if (down != 0) schedule(SimEventKind::Restart, down);
+}
+
+void SimReplica::pause(Micros until) {
+    if (until <= paused_until_) return;
+    paused_until_ = until;
+    schedule(SimEventKind::Resume, until - world_.now);
+}
+
+void SimReplica::resume() {
+    if (paused()) return;
+    for (SimEvent& event : deferred_) {
+        event.time = world_.now;
+        world_.queue.push(event);
+    }
+    deferred_.clear();
+}
+
+void SimReplica::end_pause() {
+    paused_until_ = world_.now;
+    resume();
+}
+
+bool SimReplica::crashes_at(RaftCount site) {
+    if (world_.sites_left == 0 || --world_.sites_left != 0) return false;
+    world_.sites_left =
+        static_cast<uint32_t>(around(world_.random, world_.plan.sites_between_crashes));
+    ++world_.counts[site];
+    crash(1 + world_.random.below(world_.plan.down_max_us));
+    return true;
+}
+
+void SimReplica::deliver(const raft::Message& message) {
+    const LogIndex last = node_->log().last().index;
+    node_->step(message);
+    if (node_->log().last().index < last) ++world_.counts[RaftCount::TailTruncated];
+    world_.checkers.observe(view(), false);
+    act();
+}
+
+void SimReplica::tick() {
+    node_->tick();
+    schedule(SimEventKind::Tick, tick_us_);
+    world_.checkers.observe(view(), false);
+    act();
+}
+
+bool SimReplica::propose(SharedBytes command) {
+    if (!leads() || !node_->propose(std::move(command)).ok()) return false;
+    ++world_.counts[RaftCount::Proposed];
+    act();
+    return true;
+}
+
+void SimReplica::act() {
+    if (world_.plan.lazy_us == 0) {
+        turn();
+    } else if (!std::exchange(turn_due_, true)) {
+        schedule(SimEventKind::Turn, 1 + world_.random.below(world_.plan.lazy_us));
+    }
+}
+
+void SimReplica::turn() {
+    turn_due_ = false;
+    do {
+        Result<raft::Ready> ready = node_->ready();
+        if (!ready) {
+            world_.checkers.violate("a sound log cannot be read: " + ready.error().message);
+            return;
+        }
+        if (crashes_at(RaftCount::CrashAfterReady) || !carry_out(*ready)) return;
+    } while (node_->has_ready());
+}
+
+bool SimReplica::carry_out(raft::Ready& ready) {
+    if (ready.persist.value() != 0) write(ready);
+    world_.checkers.observe(view(), true);
+    post(ready.messages);
+    if (crashes_at(RaftCount::CrashAfterSend)) return false;
+    return ready.committed.empty() || apply(ready.committed);
+}
+
+void SimReplica::write(raft::Ready& ready) {
+    SimWrite write;
+    write.number = ready.persist;
+    write.truncate_from = ready.truncate_from;
+    write.hard_state = ready.hard_state;
+    write.messages_after = std::move(ready.messages_after);
+    if (ready.truncate_from) log_.truncate(*ready.truncate_from);
+    write.entries.reserve(ready.entries.size());
+    for (const raft::Entry& entry : ready.entries) {
+        if (entry.id.index != log_.last().next()) {
+            world_.checkers.violate("entries are handed out with a gap");
+            return;
+        }
+        write.entries.push_back(log_.append(entry));
+        world_.checkers.handed_out(index_, write.entries.back());
+    }
+    disk_.write(std::move(write));
+    begin_sync();
+}
+
+void SimReplica::begin_sync() {
+    if (syncing_ != 0 || disk_.pending() == 0) return;
+    syncing_ = disk_.pending();
+    const RaftPlan& plan = world_.plan;
+    Micros takes = plan.sync_us + world_.random.below(plan.sync_spread_us);
+    if (plan.stalls != 0 && world_.random.chance(plan.stalls, 10'000)) {
+        takes += world_.random.below(plan.stall_max_us);
+        ++world_.counts[RaftCount::Stalls];
+    }
+    schedule(SimEventKind::Sync, takes);
+}
+
+void SimReplica::synced() {
+    for (std::size_t left = std::exchange(syncing_, 0); left > 0; --left) {
+        if (crashes_at(RaftCount::CrashBeforePersist)) return;
+        SimWrite write = disk_.complete();
+        if (write.number.value() == 0) continue;
+        if (crashes_at(RaftCount::CrashAfterPersist)) return;
+        post(write.messages_after);
+        node_->persisted(write.number);
+    }
+    world_.checkers.observe(view(), false);
+    begin_sync();
+    act();
+}
+
+bool SimReplica::apply(const std::vector<raft::Entry>& committed) {
+    if (crashes_at(RaftCount::CrashBeforeApply)) return false;
+    for (const raft::Entry& entry : committed) {
+        if (entry.id.index != machine_.applied.index.next()) {
+            world_.checkers.violate("R4: an entry is applied out of order");
+            return false;
+        }
+        machine_.chain = chain_after(machine_.chain, entry);
+        machine_.applied = entry.id;
+        machine_.digest = hash64(entry.data.text(), machine_.digest + 1);
+        world_.checkers.applied(view());
+    }
+    if (crashes_at(RaftCount::CrashAfterApply)) return false;
+    node_->applied(machine_.applied.index);
+    return true;
+}
+
+void SimReplica::keep(LogIndex limit) {
+    schedule(SimEventKind::Keep, around(world_.random, world_.plan.cut_every_us));
+    if (crashes_at(RaftCount::CrashBeforeFlush)) return;
+    disk_.flush(machine_);
+    if (crashes_at(RaftCount::CrashAfterFlush)) return;
+    const uint64_t applied = machine_.applied.index.value();
+    const uint64_t keep = world_.plan.keep_entries;
+    const LogIndex to =
+        std::min({limit, node_->cut_limit(), LogIndex(applied > keep ? applied - keep : 0)});
+    if (to <= node_->log().base().index) return;
+    ++world_.counts[RaftCount::Cuts];
+    SimWrite write;
+    write.cut = to;
+    disk_.write(std::move(write));
+    node_->cut(EntryId{to, *node_->log().term_at(to)});
+    log_.cut(to);
+    begin_sync();
+    if (crashes_at(RaftCount::CrashAfterCut)) return;
+    act();
+}
+
+void SimReplica::post(std::vector<raft::Message>& messages) {
+    for (raft::Message& message : messages) {
+        world_.checkers.sent(view(), message);
+        world_.network.send(std::move(message), world_.now);
+    }
+}
+
+}  // namespace quorate::sim

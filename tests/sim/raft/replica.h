@@ -1,0 +1,98 @@
+// One simulated replica: a RaftNode, its disk and its state machine, and what a holder does with
+// Ready. The process ends at any time and at each named site, and begins again from the disk.
+//
+// *Thread*: one. *Owner*: RaftSimulation.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cluster/raft/raft_node.h"
+#include "tests/sim/raft/checkers.h"
+#include "tests/sim/raft/counters.h"
+#include "tests/sim/raft/disk.h"
+#include "tests/sim/raft/log_mirror.h"
+#include "tests/sim/raft/network.h"
+#include "tests/sim/raft/plan.h"
+
+namespace quorate::sim {
+
+// What replicas share.
+struct SimWorld {
+    SimWorld(const RaftPlan& drawn)
+        : plan(drawn), network(drawn, queue), checkers(counts), random(drawn.seed) {}
+
+    RaftPlan plan;
+    Micros now = 0;
+    SimQueue queue;
+    SimNetwork network;
+    RaftCounts counts;
+    RaftCheckers checkers;
+    Random random;            // of the replicas
+    uint32_t sites_left = 0;  // named sites to pass before the next crash at one; 0: no crashes
+};
+
+class SimReplica {
+  public:
+    SimReplica(uint32_t index, raft::Configuration configuration, SimWorld& world);
+
+    // Reads the disk and begins.
+    void start();
+    // The process ends. It begins again after `down` of time; 0: never by itself.
+    void crash(Micros down);
+
+    void deliver(const raft::Message& message);
+    void tick();
+    void turn();
+    void synced();
+    // Stands still: what is for it waits, in order, until it goes on.
+    void pause(Micros until);
+    [[nodiscard]] bool paused() const { return running() && paused_until_ > world_.now; }
+    void defer(const SimEvent& event) { deferred_.push_back(event); }
+    void resume();
+    // Now, whatever was said.
+    void end_pause();
+    // Flushes the state machine and cuts the log, not above `limit`.
+    void keep(LogIndex limit);
+    // False when it does not lead.
+    bool propose(SharedBytes command);
+
+    [[nodiscard]] bool running() const { return node_ != nullptr; }
+    [[nodiscard]] uint64_t life() const { return life_; }
+    [[nodiscard]] bool leads() const { return running() && node_->role() == raft::Role::Leader; }
+    // Requires: running().
+    [[nodiscard]] const raft::RaftNode& node() const { return *node_; }
+    [[nodiscard]] const SimDisk& disk() const { return disk_; }
+    [[nodiscard]] const MachineState& machine() const { return machine_; }
+
+  private:
+    [[nodiscard]] ReplicaView view() const {
+        return ReplicaView{index_, *node_, disk_, log_, machine_};
+    }
+    [[nodiscard]] bool crashes_at(RaftCount site);
+    // False when the process ended on the way.
+    bool carry_out(raft::Ready& ready);
+    void write(raft::Ready& ready);
+    bool apply(const std::vector<raft::Entry>& committed);
+    void post(std::vector<raft::Message>& messages);
+    void act();
+    void begin_sync();
+    void schedule(SimEventKind kind, Micros after);
+
+    const uint32_t index_;
+    const raft::Configuration configuration_;
+    SimWorld& world_;
+    Micros tick_us_;
+    SimDisk disk_;
+    LogMirror log_;
+    MachineState machine_;
+    std::unique_ptr<raft::RaftNode> node_;  // null: the process is down
+    uint64_t life_ = 0;
+    std::size_t syncing_ = 0;  // writes that the sync under way covers
+    bool turn_due_ = false;
+    Micros paused_until_ = 0;
+    std::vector<SimEvent> deferred_;
+};
+
+}  // namespace quorate::sim

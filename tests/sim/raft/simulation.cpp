@@ -1,0 +1,266 @@
+#include "tests/sim/raft/simulation.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "tests/sim/raft/faults.h"
+#include "tests/sim/raft/replica.h"
+#include "tests/sim/raft/trace.h"
+
+namespace quorate::sim {
+namespace {
+
+// Of one leader: clients wait for answers.
+constexpr uint64_t kUncommittedMax = 200;
+constexpr uint64_t kLivenessStepsMax = 1'000'000;
+
+uint64_t mixed(uint64_t hash, uint64_t value) {
+    hash = (hash ^ value) * 0xBF58476D1CE4E5B9ULL;
+    return hash ^ (hash >> 29);
+}
+
+class RaftSimulation {
+  public:
+    RaftSimulation(const RaftPlan& plan, const RaftTrace& trace)
+        : world_(plan),
+          trace_(trace),
+          faults_(world_, replicas_),
+          clients_(component_random(plan.seed, "clients")) {}
+
+    RaftResult run();
+
+  private:
+    void begin();
+    void step_once();
+    void handle(const SimEvent& event);
+    void handle_replica(const SimEvent& event, SimReplica& replica);
+    void propose(const SimEvent& event);
+    void note(const SimEvent& event);
+    void live();
+    [[nodiscard]] bool until(Micros deadline, const std::function<bool()>& reached);
+    // The one of the highest term among some, a bit for each.
+    [[nodiscard]] SimReplica* leader(uint64_t among = UINT64_MAX);
+    [[nodiscard]] bool broken() const { return !world_.checkers.violation().empty(); }
+    [[nodiscard]] LogIndex cut_limit() const;
+
+    SimWorld world_;
+    const RaftTrace& trace_;
+    std::vector<std::unique_ptr<SimReplica>> replicas_;
+    SimFaults faults_;
+    Random clients_;
+    raft::Message message_;  // the one being delivered
+    uint64_t proposals_ = 0;
+    bool proposing_ = true;
+    uint64_t step_ = 0;
+    uint64_t hash_ = 0;
+};
+
+void RaftSimulation::begin() {
+    raft::Configuration configuration;
+    for (uint32_t i = 1; i <= world_.plan.replicas; ++i) {
+        configuration.voters.emplace_back(i);
+    }
+    for (uint32_t i = 0; i < world_.plan.replicas; ++i) {
+        replicas_.push_back(std::make_unique<SimReplica>(i, configuration, world_));
+    }
+    for (const auto& replica : replicas_) {
+        replica->start();
+    }
+    faults_.begin();
+    SimEvent propose;
+    propose.kind = SimEventKind::Propose;
+    world_.queue.push(propose);
+}
+
+void RaftSimulation::step_once() {
+    const SimEvent event = world_.queue.pop();
+    world_.now = event.time;
+    ++step_;
+    handle(event);
+}
+
+void RaftSimulation::handle(const SimEvent& event) {
+    hash_ = mixed(hash_, event.time ^ uint64_t{event.replica} << 48 ^
+                             static_cast<uint64_t>(event.kind) << 56);
+    switch (event.kind) {
+        case SimEventKind::Deliver:
+        case SimEventKind::Tick:
+        case SimEventKind::Sync:
+        case SimEventKind::Turn:
+        case SimEventKind::Keep:
+        case SimEventKind::Restart:
+        case SimEventKind::Resume:
+            handle_replica(event, *replicas_[event.replica]);
+            return;
+        case SimEventKind::Propose:
+            propose(event);
+            return;
+        case SimEventKind::Read:
+        case SimEventKind::Change:
+        case SimEventKind::Transfer:
+            return;
+        case SimEventKind::Partition:
+        case SimEventKind::Heal:
+        case SimEventKind::Break:
+        case SimEventKind::Pause:
+        case SimEventKind::Crash:
+        case SimEventKind::DiskLoss:
+            if (trace_) [[unlikely]]
+                note(event);
+            faults_.handle(event);
+            return;
+    }
+}
+
+void RaftSimulation::handle_replica(const SimEvent& event, SimReplica& replica) {
+    if (event.kind == SimEventKind::Restart) {
+        if (event.life != replica.life()) return;
+        if (trace_) [[unlikely]]
+            note(event);
+        replica.start();
+        return;
+    }
+    if (event.kind == SimEventKind::Resume) {
+        replica.resume();
+        return;
+    }
+    const bool deliver = event.kind == SimEventKind::Deliver;
+    if (replica.paused()) {
+        replica.defer(event);
+        return;
+    }
+    if (deliver && !world_.network.receive(event.argument, message_)) return;
+    if (!replica.running() || (!deliver && event.life != replica.life())) return;
+    if (trace_) [[unlikely]]
+        note(event);
+    switch (event.kind) {
+        case SimEventKind::Deliver:
+            replica.deliver(message_);
+            break;
+        case SimEventKind::Tick:
+            replica.tick();
+            break;
+        case SimEventKind::Sync:
+            replica.synced();
+            break;
+        case SimEventKind::Turn:
+            replica.turn();
+            break;
+        default:
+            replica.keep(cut_limit());
+            break;
+    }
+    if (!replica.running()) return;
+    const raft::RaftLog& log = replica.node().log();
+    hash_ = mixed(hash_, replica.node().term().value() ^ log.last().index.value() << 16 ^
+                             log.committed().value() << 32);
+}
+
+LogIndex RaftSimulation::cut_limit() const {
+    LogIndex limit(UINT64_MAX);
+    for (const auto& replica : replicas_) {
+        limit = std::min(limit, replica->disk().flushed().applied.index);
+    }
+    return limit;
+}
+
+SimReplica* RaftSimulation::leader(uint64_t among) {
+    SimReplica* found = nullptr;
+    for (std::size_t i = 0; i < replicas_.size(); ++i) {
+        SimReplica* replica = replicas_[i].get();
+        if ((among >> i & 1) == 0 || !replica->leads()) continue;
+        if (found == nullptr || replica->node().term() > found->node().term()) found = replica;
+    }
+    return found;
+}
+
+void RaftSimulation::propose(const SimEvent& event) {
+    if (!proposing_) return;
+    SimEvent next = event;
+    next.time = world_.now + around(clients_, world_.plan.propose_every_us);
+    world_.queue.push(next);
+    // A client knows the newest leader, or one that was.
+    SimReplica* target = leader();
+    if (target == nullptr || clients_.chance(1, 8)) {
+        target = replicas_[clients_.below(replicas_.size())].get();
+    }
+    if (!target->leads() || target->paused()) return;
+    const raft::RaftLog& log = target->node().log();
+    if (log.last().index.value() - log.committed().value() > kUncommittedMax) return;
+    std::byte bytes[512] = {};
+    ++proposals_;
+    std::memcpy(bytes, &proposals_, sizeof(proposals_));
+    const std::size_t size = 8 + clients_.below(world_.plan.command_bytes_max + 1);
+    (void)target->propose(SharedBytes(ByteView(bytes, size)));
+}
+
+void RaftSimulation::note(const SimEvent& event) {
+    trace_(describe_event(event, message_, world_.now, replicas_));
+}
+
+bool RaftSimulation::until(Micros deadline, const std::function<bool()>& reached) {
+    const uint64_t steps = step_ + kLivenessStepsMax;
+    while (!reached()) {
+        if (broken() || world_.now > deadline || step_ > steps) return false;
+        step_once();
+    }
+    return true;
+}
+
+void RaftSimulation::live() {
+    proposing_ = false;
+    const uint64_t core = faults_.heal_core();
+    const Micros timeout = 2 * kTickUs * world_.plan.election_ticks;
+    const auto healed = [&](uint32_t i) { return (core >> i & 1) != 0; };
+    SimReplica* leads = nullptr;
+    const bool elected = until(world_.now + 10 * timeout, [&] {
+        leads = leader(core);
+        return leads != nullptr && leads->machine().applied.index >= leads->node().term_start();
+    });
+    if (broken()) return;
+    if (!elected) {
+        world_.checkers.violate("R9: nobody leads after ten election timeouts");
+        return;
+    }
+    uint64_t proposed = 0;
+    const bool converged = until(world_.now + 20 * timeout + 60 * kSecondUs, [&] {
+        if (proposed == 0) {
+            SimReplica* at = leader(core);
+            if (at == nullptr || !at->propose(SharedBytes(as_bytes("the last one")))) return false;
+            proposed = at->node().log().last().index.value();
+        }
+        for (uint32_t i = 0; i < replicas_.size(); ++i) {
+            if (healed(i) && replicas_[i]->machine().applied.index.value() < proposed) return false;
+        }
+        return true;
+    });
+    if (!broken() && !converged) {
+        world_.checkers.violate("R9: the healed replicas do not come to the same log");
+    }
+}
+
+RaftResult RaftSimulation::run() {
+    begin();
+    while (step_ < world_.plan.steps && !broken()) {
+        step_once();
+    }
+    if (!broken()) live();
+    RaftResult result;
+    result.violation = world_.checkers.violation();
+    result.step = step_;
+    result.time = world_.now;
+    result.trace_hash = hash_;
+    world_.counts[RaftCount::MessagesLost] = world_.network.lost();
+    result.counts = world_.counts;
+    return result;
+}
+
+}  // namespace
+
+RaftResult simulate_raft(const RaftPlan& plan, const RaftTrace& trace) {
+    return RaftSimulation(plan, trace).run();
+}
+
+}  // namespace quorate::sim
