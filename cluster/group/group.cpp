@@ -18,6 +18,9 @@ Status Group::propose(std::string_view command, Growth growth) {
         return refuse(ErrorCode::Unavailable, "this replica of the group is out of service");
     }
     if (!leading_) return refuse(ErrorCode::NotLeader, "this replica does not lead the group");
+    if (raft_->transferring()) {
+        return refuse(ErrorCode::Unavailable, "leadership of the group is being handed over");
+    }
     const bool over = in_flight_bytes_ + command.size() > options_.in_flight_bytes_max ||
                       in_flight_commands_ >= options_.in_flight_commands_max;
     // A single command larger than the limit must pass at some time: when it is alone.
@@ -78,7 +81,7 @@ void Group::touch() {
 void Group::tick() {
     if (health() != GroupHealth::Sound) return;
     raft_->tick();
-    if (raft_->has_ready()) touch();
+    if (raft_->has_ready() || has_pending()) touch();
 }
 
 bool Group::needs_ticks() const {
@@ -97,7 +100,8 @@ bool Group::collect(storage::LogBatch& batch, bool hold) {
     touched_ = false;
     if (health() != GroupHealth::Sound) return false;
     update_role();
-    if (leading_ && !hold) seal_pending();
+    // What was gathered before a hand-over began goes on if that fails.
+    if (leading_ && !hold && !raft_->transferring()) seal_pending();
     Result<raft::Ready> taken = raft_->ready();
     if (!taken) {
         fail(GroupHealth::Failed, taken.error().message);

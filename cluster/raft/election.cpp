@@ -19,12 +19,16 @@ void RaftNode::become_follower(Term term, ReplicaId leader) {
     votes_.clear();
     progress_.clear();
     lacking_.clear();
+    transfer_.reset();
+    drop_reads();
+    quiescent_ = false;
     reset_election_timer();
 }
 
 void RaftNode::become_pre_candidate() {
     role_ = Role::PreCandidate;
     leader_ = ReplicaId(0);
+    quiescent_ = false;
     votes_.clear();
     reset_election_timer();
     count_vote(options_.self, true);
@@ -35,6 +39,7 @@ void RaftNode::become_candidate() {
     voted_for_ = options_.self;
     role_ = Role::Candidate;
     leader_ = ReplicaId(0);
+    quiescent_ = false;
     votes_.clear();
     reset_election_timer();
     // The own vote is counted when it is durable: see persisted().
@@ -47,6 +52,8 @@ void RaftNode::become_leader() {
     leader_ = options_.self;
     elapsed_ticks_ = 0;
     heartbeat_elapsed_ticks_ = 0;
+    rounds_led_ = 0;
+    idle_rounds_ = 0;
     progress_.clear();
     update_progress();
     // §3.6.2: entries of earlier terms are committed by one of this term.
@@ -58,6 +65,9 @@ void RaftNode::reset_election_timer() {
     elapsed_ticks_ = 0;
     timeout_ticks_ =
         options_.election_ticks + static_cast<uint32_t>(random_.below(options_.election_ticks));
+    if (priority_ < kNormalPriority) {
+        timeout_ticks_ += options_.election_ticks * (kNormalPriority - priority_) / kNormalPriority;
+    }
 }
 
 void RaftNode::tick_election() {
@@ -67,21 +77,30 @@ void RaftNode::tick_election() {
 void RaftNode::tick_leader() {
     if (++elapsed_ticks_ >= options_.election_ticks) {
         elapsed_ticks_ = 0;
-        for (auto& [replica, progress] : progress_) {
-            if (!progress.take_active()) progress.probe();
-        }
-        const auto heard = [this](ReplicaId voter) {
-            return voter == options_.self || progress_.at(voter).recently_active();
-        };
-        if (!configuration().quorum(heard)) {
-            become_follower(term_, ReplicaId(0));
-            return;
-        }
+        end_round();
+        if (role_ != Role::Leader || quiescent_) return;
     }
+    tick_transfer();
     if (++heartbeat_elapsed_ticks_ >= options_.heartbeat_ticks) {
         heartbeat_elapsed_ticks_ = 0;
         send_heartbeats();
     }
+}
+
+// §6.2: a leader that no quorum has answered for an election timeout is none.
+void RaftNode::end_round() {
+    for (auto& [replica, progress] : progress_) {
+        if (!progress.take_active()) progress.probe();
+    }
+    const auto heard = [this](ReplicaId voter) {
+        return voter == options_.self || progress_.at(voter).recently_active();
+    };
+    if (!configuration().quorum(heard)) {
+        become_follower(term_, ReplicaId(0));
+        return;
+    }
+    consider_hand_over();
+    consider_quiescence();
 }
 
 void RaftNode::campaign() {
@@ -96,18 +115,19 @@ void RaftNode::campaign() {
         return;
     }
     become_pre_candidate();
-    ask_for_votes(true);
+    ask_for_votes(Asking::Before);
 }
 
-void RaftNode::ask_for_votes(bool pre) {
-    const auto ask = [this, pre](ReplicaId voter) {
+void RaftNode::ask_for_votes(Asking asking) {
+    const auto ask = [this, asking](ReplicaId voter) {
         if (voter == options_.self) return;
-        if (pre) {
+        if (asking == Asking::Before) {
             // For the term it would stand in; nothing is promised, so nothing must be durable.
             messages_.push_back(
                 Message{options_.self, voter, term_.next(), RequestVote{log_.last(), true}});
         } else {
-            send_after_persist(voter, term_, RequestVote{log_.last(), false});
+            const bool transfer = asking == Asking::ForTransfer;
+            send_after_persist(voter, term_, RequestVote{log_.last(), false, transfer});
         }
     };
     const Configuration& now = configuration();
@@ -128,7 +148,7 @@ void RaftNode::count_vote(ReplicaId from, bool granted) {
     if (configuration().quorum(yes)) {
         if (role_ == Role::PreCandidate) {
             become_candidate();
-            ask_for_votes(false);
+            ask_for_votes(Asking::ForVotes);
         } else {
             become_leader();
         }

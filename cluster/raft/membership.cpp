@@ -66,6 +66,8 @@ Result<EntryId> RaftNode::change(const Configuration& target) {
     if (in_flight && !mutated(Mutant::ChangeWhileInFlight)) {
         return Error{ErrorCode::Unavailable, "another change is not complete yet"};
     }
+    if (transfer_) return Error{ErrorCode::Unavailable, "leadership is being handed over"};
+    wake();
     Configuration next = target;
     if (target.voters != configuration().voters) next.outgoing = configuration().voters;
     append_configuration(next);
@@ -76,6 +78,7 @@ void RaftNode::append_configuration(const Configuration& configuration) {
     append_own(EntryKind::Configuration, SharedBytes(as_bytes(encode(configuration))));
     configurations_.append(log_.last().index, configuration);
     update_progress();
+    confirm_reads();  // by fewer voters than before, perhaps
 }
 
 // Entries go to everybody of the configuration in force, and to everybody of the committed one
@@ -103,11 +106,17 @@ void RaftNode::configuration_committed() {
     for (const auto& [replica, progress] : progress_) {
         if (!configuration().contains(replica)) {
             // A last word, so that it does not stand for election any more.
-            send(replica, Heartbeat{std::min(progress.match(), log_.committed())});
+            send_heartbeat(replica, progress);
         }
     }
     update_progress();
-    if (!configuration().votes(options_.self)) become_follower(term_, ReplicaId(0));
+    if (configuration().votes(options_.self)) return;
+    // §3.10: one that holds everything need not wait until it misses its leader.
+    const ReplicaId next = successor(std::nullopt);
+    if (next.value() != 0 && progress_.at(next).match() == log_.last().index) {
+        send(next, TimeoutNow{});
+    }
+    become_follower(term_, ReplicaId(0));
 }
 
 // The highest index that a majority of these holds. 0 for nobody.

@@ -16,6 +16,9 @@ namespace quorate::raft {
 // No replica counts so far: whoever names a higher term or index lies, and could not be added to.
 inline constexpr uint64_t kCountMax = uint64_t{1} << 62;
 
+// Of a replica that is as welcome to lead as any other. See RaftNode::set_priority.
+inline constexpr uint32_t kNormalPriority = 100;
+
 enum class EntryKind : uint8_t {
     Empty = 0,          // opens a leader's term (§3.6.2: commits what earlier terms left)
     Command = 1,        // for the state machine
@@ -36,10 +39,15 @@ struct HardState {
     bool operator==(const HardState&) const = default;
 };
 
-// §3.4. With `pre` set it asks for a promise only and changes no term (§9.6).
+// §6.4: of one attempt to read; rises with each, also over terms. 0: none.
+using ReadId = Id<struct ReadIdTag, uint64_t>;
+
+// §3.4. With `pre` set it asks for a promise only and changes no term (§9.6). With `transfer` the
+// leader itself asked for this election, so the leases of §4.2.3 do not stand against it (§3.10).
 struct RequestVote {
     EntryId last;
     bool pre = false;
+    bool transfer = false;
 };
 struct RequestVoteReply {
     bool pre = false;
@@ -60,14 +68,23 @@ struct AppendEntriesReply {
     EntryId hint;
 };
 // Keeps followers quiet; carries no log position to check, so that those of many groups between two
-// nodes fit one message. `commit` is at most what the receiver is known to hold.
+// nodes fit one message. `commit` is at most what the receiver is known to hold, `read` the newest
+// read that waits for a quorum (§6.4). With `quiesce` no further heartbeats follow until something
+// happens.
 struct Heartbeat {
     LogIndex commit;
+    ReadId read{};
+    bool quiesce = false;
 };
-struct HeartbeatReply {};
+struct HeartbeatReply {
+    ReadId read;  // of the heartbeat that is answered
+    uint32_t priority = 0;
+};
+// §3.10: campaign at once.
+struct TimeoutNow {};
 
 using MessageBody = std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply,
-                                 Heartbeat, HeartbeatReply>;
+                                 Heartbeat, HeartbeatReply, TimeoutNow>;
 
 struct Message {
     ReplicaId from;

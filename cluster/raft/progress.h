@@ -7,10 +7,12 @@
 // *Thread*, *Owner*: the RaftNode. *Spec*: Raft §3.5 (next_index, match_index), §10.2.1.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 
+#include "cluster/raft/messages.h"
 #include "proto/base/ids.h"
 
 namespace quorate::raft {
@@ -45,6 +47,13 @@ class Progress {
     // Heard since the check-quorum before the last.
     [[nodiscard]] bool recently_active() const { return active_ || was_active_; }
 
+    // The newest read that it has vouched for (§6.4).
+    [[nodiscard]] ReadId read_echo() const { return read_echo_; }
+    void echoed(ReadId read) { read_echo_ = std::max(read_echo_, read); }
+    // As last heard; normal until then.
+    [[nodiscard]] uint32_t priority() const { return priority_; }
+    void set_priority(uint32_t priority) { priority_ = priority; }
+
   private:
     struct Flight {
         LogIndex last;
@@ -58,6 +67,8 @@ class Progress {
     bool active_ = true;
     bool was_active_ = true;
     LogIndex match_when_heard_;
+    ReadId read_echo_;
+    uint32_t priority_ = kNormalPriority;
     std::deque<Flight> flights_;
     std::size_t flight_bytes_ = 0;
 };

@@ -41,6 +41,7 @@ RaftNode::RaftNode(RaftOptions options, const HardState& hard_state, const LogSt
       configurations_(log.base.index, log.configuration, log.configurations),
       term_(hard_state.term),
       voted_for_(hard_state.voted_for),
+      priority_(options_.priority),
       saved_(hard_state),
       unsent_from_(log.last.index.next()) {
     ASSERT(options_.self.value() != 0, "a replica without an id");
@@ -55,9 +56,10 @@ void RaftNode::step(const Message& message) {
         message.term.value() > kCountMax || !knows(message.from)) {
         return;
     }
+    wake_for(message);
     if (message.term > term_) {
         const auto* request = std::get_if<RequestVote>(&message.body);
-        if (request != nullptr && in_lease(message)) return;
+        if (request != nullptr && !request->transfer && in_lease(message)) return;
         const auto* reply = std::get_if<RequestVoteReply>(&message.body);
         // A pre-vote asks about a term that may never be; a grant echoes that term.
         const bool changes_term = !(request != nullptr && request->pre) &&
@@ -80,7 +82,8 @@ void RaftNode::step(const Message& message) {
                    [&](const AppendEntries& body) { on_append_entries(message, body); },
                    [&](const AppendEntriesReply& body) { on_append_entries_reply(message, body); },
                    [&](const Heartbeat& body) { on_heartbeat(message, body); },
-                   [&](const HeartbeatReply&) { on_heartbeat_reply(message); }},
+                   [&](const HeartbeatReply& body) { on_heartbeat_reply(message, body); },
+                   [&](const TimeoutNow&) { on_timeout_now(message); }},
         message.body);
 }
 
@@ -91,6 +94,7 @@ void RaftNode::accept_term(const Message& message) {
 }
 
 void RaftNode::tick() {
+    if (quiescent_) return;
     switch (role_) {
         case Role::Follower:
         case Role::PreCandidate:
@@ -105,6 +109,8 @@ void RaftNode::tick() {
 
 Result<EntryId> RaftNode::propose(SharedBytes data) {
     if (role_ != Role::Leader) return Error{ErrorCode::NotLeader, "this replica does not lead"};
+    if (transfer_) return Error{ErrorCode::Unavailable, "leadership is being handed over"};
+    wake();
     append_own(EntryKind::Command, std::move(data));
     return log_.last();
 }
@@ -112,11 +118,15 @@ Result<EntryId> RaftNode::propose(SharedBytes data) {
 bool RaftNode::has_ready() const {
     return failure_ || !messages_.empty() || !messages_after_.empty() || !lacking_.empty() ||
            truncate_from_ || unsent_from_ <= log_.last().index || log_.has_committed() ||
-           vote_unsaved();
+           vote_unsaved() || !reads_confirmed_.empty() || !reads_failed_.empty() ||
+           (!reads_.empty() && reads_.front().id > read_round_);
 }
 
 Result<Ready> RaftNode::ready() {
-    if (role_ == Role::Leader) send_appends();
+    if (role_ == Role::Leader) {
+        send_appends();
+        send_read_round();
+    }
     if (failure_) return *failure_;
     Ready ready;
     if (log_.has_committed()) {
@@ -126,6 +136,8 @@ Result<Ready> RaftNode::ready() {
     }
     ready.messages = std::exchange(messages_, {});
     ready.lacking = std::exchange(lacking_, {});
+    ready.reads = std::exchange(reads_confirmed_, {});
+    ready.reads_failed = std::exchange(reads_failed_, {});
     if (unsent_from_ <= log_.last().index) {
         // What was never handed out is still in memory.
         Result<std::vector<Entry>> entries = log_.slice(unsent_from_, log_.last().index, SIZE_MAX);
@@ -181,6 +193,7 @@ void RaftNode::cut(EntryId id) {
 }
 
 bool RaftNode::needs_ticks() const {
+    if (quiescent_) return false;
     return role_ != Role::Leader || !alone() || !progress_.empty();
 }
 

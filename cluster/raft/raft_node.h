@@ -12,7 +12,7 @@
 // break an invariant; those of strangers are ignored: replicas that are in no configuration since
 // the log's base and not in `set_known`.
 // *Spec*: Raft §3 (election.cpp: §3.4, §3.6.1, §9.6 pre-vote, §6.2 check-quorum; replication.cpp:
-// §3.5, §3.6.2, §10.2.1; membership.cpp: §4).
+// §3.5, §3.6.2, §10.2.1; membership.cpp: §4; transfer.cpp: §3.10; read_index.cpp: §6.4).
 #pragma once
 
 #include <cstddef>
@@ -37,6 +37,11 @@ struct RaftOptions {
     // In ticks. A follower waits a random time of [election, 2 election) before it campaigns.
     uint32_t election_ticks = 10;
     uint32_t heartbeat_ticks = 2;
+    uint32_t priority = kNormalPriority;
+    // In rounds of check-quorum, which are election timeouts. 0: never.
+    uint32_t hand_over_rounds = 10;  // leads so long before it hands over to a higher priority
+    uint32_t quiesce_rounds = 0;     // idle so long before the group needs no ticks
+    std::size_t reads_max = 65'536;  // that wait for a quorum
     std::size_t append_bytes_max = std::size_t{1} << 20;  // data in one AppendEntries
     std::size_t window_bytes_max = std::size_t{4} << 20;  // unanswered, per follower
     std::size_t apply_bytes_max = std::size_t{4} << 20;   // handed out in one Ready
@@ -79,6 +84,29 @@ class RaftNode {
     // as it knows. See membership.cpp on why the group never needs another one.
     [[nodiscard]] bool may_campaign() const;
 
+    // Hands leadership to another voter. Proposals are refused (Unavailable) until it is done or,
+    // after an election timeout, given up. *Errors*: NotLeader; InvalidArgument (not a voter of the
+    // committed configuration); Unavailable (another hand-over is under way).
+    [[nodiscard]] Status transfer(ReplicaId to);
+    // Transfers to the active, caught-up voter of the highest priority above the own. False when
+    // there is none, or while a change or another hand-over is under way.
+    bool hand_over();
+    [[nodiscard]] bool transferring() const { return transfer_.has_value(); }
+    // Below kNormalPriority a replica waits up to twice as long before it campaigns. A leader hands
+    // over by itself to a higher priority, at most once in `hand_over_rounds`. 0 for a replica that
+    // should not lead when another can (a full disk).
+    void set_priority(uint32_t priority);
+
+    // Asks a quorum whether this replica still leads; answered in a later Ready under that id. Each
+    // attempt, also one that repeats another, has an id of its own.
+    // *Errors*: NotLeader; Unavailable (no entry of the own term committed yet); LimitExceeded.
+    [[nodiscard]] Result<ReadId> read_index();
+
+    // Ends quiescence: the node of this group's leader has been silent for an election timeout.
+    // Proposals, reads and messages do so by themselves.
+    void wake();
+    [[nodiscard]] bool quiescent() const { return quiescent_; }
+
     // Everything to be done now; each thing is handed out once. Fails as the reader does.
     [[nodiscard]] Result<Ready> ready();
     [[nodiscard]] bool has_ready() const;
@@ -99,7 +127,7 @@ class RaftNode {
     [[nodiscard]] const RaftLog& log() const { return log_; }
     // The entry that opened this leader's term. Requires: role() == Leader.
     [[nodiscard]] LogIndex term_start() const { return term_start_; }
-    // False while ticks change nothing: a lone voter that leads nobody else.
+    // False while ticks change nothing: quiescent, or a lone voter that leads nobody else.
     [[nodiscard]] bool needs_ticks() const;
 
   private:
@@ -112,7 +140,9 @@ class RaftNode {
     void tick_election();
     void tick_leader();
     void count_vote(ReplicaId from, bool granted);
-    void ask_for_votes(bool pre);
+    enum class Asking : uint8_t { Before, ForVotes, ForTransfer };
+    void ask_for_votes(Asking asking);
+    void end_round();
     [[nodiscard]] bool in_lease(const Message& message) const;
     void on_request_vote(const Message& message, const RequestVote& request);
     void on_request_vote_reply(const Message& message, const RequestVoteReply& reply);
@@ -121,10 +151,11 @@ class RaftNode {
     void on_append_entries(const Message& message, const AppendEntries& append);
     void on_append_entries_reply(const Message& message, const AppendEntriesReply& reply);
     void on_heartbeat(const Message& message, const Heartbeat& heartbeat);
-    void on_heartbeat_reply(const Message& message);
+    void on_heartbeat_reply(const Message& message, const HeartbeatReply& reply);
     void append_own(EntryKind kind, SharedBytes data);
     void send_appends();
     [[nodiscard]] Status send_append(ReplicaId to, Progress& progress, bool allow_empty);
+    void send_heartbeat(ReplicaId to, const Progress& progress);
     void send_heartbeats();
     void truncate(LogIndex from);
     void advance_commit();
@@ -140,6 +171,24 @@ class RaftNode {
     [[nodiscard]] LogIndex quorum_index() const;
     [[nodiscard]] LogIndex held_by_electors() const;
 
+    // transfer.cpp
+    void continue_transfer();
+    void tick_transfer();
+    void consider_hand_over();
+    [[nodiscard]] ReplicaId successor(std::optional<uint32_t> above) const;
+    void on_timeout_now(const Message& message);
+
+    // read_index.cpp
+    void confirm_reads();
+    void send_read_round();
+    void drop_reads();
+
+    // quiescence.cpp
+    [[nodiscard]] bool idle() const;
+    void consider_quiescence();
+    void follow_into_quiescence(const Heartbeat& heartbeat);
+    void wake_for(const Message& message);
+
     void accept_term(const Message& message);
     void send(ReplicaId to, MessageBody body);
     // For answers that promise something: they wait for the next write (§3.8).
@@ -152,6 +201,12 @@ class RaftNode {
         LogIndex last;  // of the log when it was handed out, lowered by later truncations
         Term term;
         ReplicaId voted_for;
+    };
+
+    struct Transfer {
+        ReplicaId to;
+        uint32_t ticks_left = 0;
+        bool asked = false;
     };
 
     const RaftOptions options_;
@@ -170,6 +225,18 @@ class RaftNode {
     uint32_t heartbeat_elapsed_ticks_ = 0;
     std::map<ReplicaId, bool> votes_;
     std::map<ReplicaId, Progress> progress_;  // of the others, while leader
+
+    uint32_t priority_;
+    uint32_t rounds_led_ = 0;
+    std::optional<Transfer> transfer_;
+    ReadId last_read_;
+    ReadId read_round_;  // the newest that a heartbeat has asked for
+    std::deque<ReadState> reads_;
+    std::vector<ReadState> reads_confirmed_;
+    std::vector<ReadId> reads_failed_;
+    bool quiescent_ = false;
+    uint32_t idle_rounds_ = 0;
+    LogIndex last_of_round_;
 
     HardState saved_;       // last handed out
     LogIndex unsent_from_;  // entries from here were not handed out for writing

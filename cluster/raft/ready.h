@@ -17,6 +17,11 @@ enum class Role : uint8_t { Follower, PreCandidate, Candidate, Leader };
 // `RaftNode::persisted` is told the number.
 using PersistNumber = Id<struct PersistNumberTag, uint64_t>;
 
+struct ReadState {
+    ReadId id;
+    LogIndex index;
+};
+
 // The holder
 //  1. sends `messages` at once (AppendEntries leave while the own write is under way, §10.2.1);
 //  2. writes, as one atomic unit: truncation, then `entries`, then `hard_state`;
@@ -34,11 +39,17 @@ struct Ready {
 
     std::vector<Entry> committed;  // in order, each exactly once
 
+    // Reads that may be answered from a state that has applied `index`, and those that never will
+    // be because the leadership ended: whoever still wants one asks again (§6.4).
+    std::vector<ReadState> reads;
+    std::vector<ReadId> reads_failed;
+
     // Followers that lack what the log no longer holds: only a snapshot helps them.
     std::vector<ReplicaId> lacking;
 
     [[nodiscard]] bool empty() const {
-        return messages.empty() && persist.value() == 0 && committed.empty() && lacking.empty();
+        return messages.empty() && persist.value() == 0 && committed.empty() && lacking.empty() &&
+               reads.empty() && reads_failed.empty();
     }
 };
 

@@ -88,9 +88,17 @@ Status RaftNode::send_append(ReplicaId to, Progress& progress, bool allow_empty)
     return {};
 }
 
+void RaftNode::send_heartbeat(ReplicaId to, const Progress& progress) {
+    const bool beyond = mutated(Mutant::CommitBeyondMatch);
+    const LogIndex commit =
+        beyond ? log_.committed() : std::min(progress.match(), log_.committed());
+    send(to, Heartbeat{commit, last_read_});
+}
+
 void RaftNode::send_heartbeats() {
+    read_round_ = last_read_;
     for (const auto& [replica, progress] : progress_) {
-        send(replica, Heartbeat{std::min(progress.match(), log_.committed())});
+        send_heartbeat(replica, progress);
     }
 }
 
@@ -154,7 +162,9 @@ void RaftNode::on_append_entries_reply(const Message& message, const AppendEntri
         return;
     }
     if (reply.index > log_.last().index) return;
-    if (progress.accepted(reply.index)) advance_commit();
+    if (!progress.accepted(reply.index)) return;
+    advance_commit();
+    continue_transfer();
 }
 
 void RaftNode::on_heartbeat(const Message& message, const Heartbeat& heartbeat) {
@@ -165,14 +175,22 @@ void RaftNode::on_heartbeat(const Message& message, const Heartbeat& heartbeat) 
     elapsed_ticks_ = 0;
     // The leader named at most what it knows to match here.
     if (heartbeat.commit <= log_.last().index) log_.commit_to(heartbeat.commit);
-    send(message.from, HeartbeatReply{});
+    follow_into_quiescence(heartbeat);
+    send(message.from, HeartbeatReply{heartbeat.read, priority_});
 }
 
-void RaftNode::on_heartbeat_reply(const Message& message) {
+void RaftNode::on_heartbeat_reply(const Message& message, const HeartbeatReply& reply) {
     const auto found = progress_.find(message.from);
     if (role_ != Role::Leader || found == progress_.end()) return;
     Progress& progress = found->second;
     progress.set_active();
+    progress.set_priority(reply.priority);
+    if (reply.read <= last_read_) progress.echoed(reply.read);
+    confirm_reads();
+    if (transfer_ && transfer_->to == message.from) {
+        transfer_->asked = false;  // TimeoutNow may have been lost
+        continue_transfer();
+    }
     const bool stalled = progress.heard();
     if (progress.match() >= log_.last().index) return;
     if (progress.state() == Progress::State::Replicate) {
@@ -193,7 +211,7 @@ void RaftNode::advance_commit() {
     // Followers need the commit index to apply; with a busy log the next entries carry it.
     for (auto& [replica, progress] : progress_) {
         if (progress.next() > log_.last().index) {
-            send(replica, Heartbeat{std::min(progress.match(), log_.committed())});
+            send_heartbeat(replica, progress);
         }
     }
     const LogIndex changed = configurations_.latest_index();

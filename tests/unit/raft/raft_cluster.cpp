@@ -40,7 +40,6 @@ Replica::~Replica() = default;
 
 void Replica::restart(uint64_t seed) {
     writes_.clear();
-    RaftOptions options;
     options.self = id_;
     options.seed = seed;
     options.append_bytes_max = 64;
@@ -73,6 +72,9 @@ void Replica::take(std::vector<Message>& out) {
         applied_.push_back(std::move(entry));
     }
     if (!applied_.empty()) node_->applied(LogIndex(applied_.size()));
+    reads_.insert(reads_.end(), ready->reads.begin(), ready->reads.end());
+    reads_failed_.insert(reads_failed_.end(), ready->reads_failed.begin(),
+                         ready->reads_failed.end());
     if (!ready->lacking.empty()) lacking_ = ready->lacking;
     if (ready->persist.value() == 0) return;
     writes_.push_back(PendingWrite{ready->persist, ready->truncate_from, std::move(ready->entries),

@@ -43,6 +43,8 @@ struct PendingWrite {
 class Replica {
   public:
     Replica(ReplicaId id, Configuration configuration, uint64_t seed);
+    // For the next restart. Self, seed and sizes are the replica's own.
+    RaftOptions options;
 
     ~Replica();
 
@@ -63,6 +65,8 @@ class Replica {
     [[nodiscard]] const std::vector<Entry>& applied() const { return applied_; }
     [[nodiscard]] bool has_write() const { return !writes_.empty(); }
     [[nodiscard]] const std::vector<ReplicaId>& lacking() const { return lacking_; }
+    [[nodiscard]] const std::vector<ReadState>& reads() const { return reads_; }
+    [[nodiscard]] const std::vector<ReadId>& reads_failed() const { return reads_failed_; }
 
   private:
     class Reader;
@@ -72,6 +76,8 @@ class Replica {
     std::vector<Entry> applied_;  // as if each were durable at once
     std::deque<PendingWrite> writes_;
     std::vector<ReplicaId> lacking_;
+    std::vector<ReadState> reads_;  // all that were ever confirmed, or failed
+    std::vector<ReadId> reads_failed_;
     std::unique_ptr<Reader> reader_;
     std::unique_ptr<RaftNode> node_;
 };
