@@ -52,7 +52,8 @@ constexpr auto kRows = std::to_array<OptionRow>({
     OPTION(node.drain_timeout, 0, kHour, Live,
            "How long a stop waits for clients to be told and handed over before it cuts them off."),
     OPTION(node.loops, 0, 64, Restart, "Front-end loops (threads); 0: one a core, 64 at most."),
-    OPTION(node.workers, 0, 256, Restart, "Shard workers (threads); 0: one a core."),
+    OPTION(node.workers, 0, 256, Restart,
+           "Shard workers (threads); 0: one a core. More of them than shards have nothing to do."),
     OPTION(listeners, 0, 64, Restart,
            "Where MQTT clients connect; see the table of listener keys. On SIGHUP the certificates "
            "are read again and `max_connections` takes effect."),
@@ -152,7 +153,8 @@ constexpr auto kRows = std::to_array<OptionRow>({
     OPTION(
         mqtt.queue_qos0, 0, 0, Restart,
         "Whether QoS 0 messages are kept in memory for a session whose client is away. A restart "
-        "of the broker loses them."),
+        "of the broker loses them. A client that is connected and reads too slowly goes without, "
+        "whatever is set here."),
     OPTION(mqtt.max_qos0_queue, 0, kCountMax, Restart,
            "QoS 0 messages kept so for one session; more: the oldest is dropped, and counted."),
     OPTION(mqtt.publish_timeout, 100, kHour, Live,

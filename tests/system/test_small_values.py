@@ -63,6 +63,22 @@ class Takeovers(BrokerCase):
             client.close()
 
 
+@quorate_only
+class Workers(BrokerCase):
+    options = {"node.workers": 256, "cluster.shards": 4}
+
+    def test_more_workers_than_shards_are_no_harm(self):
+        reader, topic = self.durable(), self.topic()
+        reader.subscribe(topic + "/#", qos=2)
+        writer = self.client()
+        for number in range(20):
+            writer.publish(f"{topic}/{number}", b"x", qos=number % 3, retain=True)
+        self.assertEqual(len(reader.messages(20)), 20)
+        late = self.client()
+        late.subscribe(topic + "/+", qos=0)
+        self.assertEqual(len(late.messages(20)), 20)
+
+
 class Bursts(BrokerCase):
     @statement311("MQTT-4.3.3-2")
     def test_a_version_3_client_may_publish_all_of_qos_2_before_it_releases_the_first(self):
