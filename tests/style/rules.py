@@ -19,16 +19,22 @@ MAY_INCLUDE = {
     "storage": (),
     "cluster/raft": (),
     "cluster/sessions": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
-                         "cluster/topics/destination.h", "cluster/topics/state_key.h"),
-    "cluster/topics": ("proto/mqtt", "storage/state_store.h", "storage/keys.h"),
+                         "cluster/topics/destination.h", "cluster/topics/state_key.h",
+                         "cluster/mutants.h"),
+    "cluster/topics": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
+                       "cluster/mutants.h"),
+    "cluster/lease": ("cluster/mutants.h",),
+    "cluster/stream": ("proto/mqtt", "cluster/lease", "cluster/sessions", "cluster/topics",
+                       "cluster/shard/command.h", "cluster/mutants.h"),
     "cluster/meta": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
                      "cluster/topics/state_key.h"),
     "cluster/shard": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
-                      "cluster/sessions", "cluster/topics"),
+                      "cluster/sessions", "cluster/topics", "cluster/mutants.h"),
     "cluster/group": ("storage", "cluster/raft", "cluster/link/link.h"),
     "cluster/link": (),
     "cluster/router": ("proto/mqtt", "storage", "cluster/sessions", "cluster/topics",
-                       "cluster/shard", "cluster/meta", "cluster/group", "cluster/link/link.h"),
+                       "cluster/shard", "cluster/meta", "cluster/group", "cluster/link/link.h",
+                       "cluster/lease", "cluster/stream", "cluster/mutants.h"),
     "cluster/control": ("cluster/meta", "cluster/group", "cluster/router"),
     "cluster": ("proto/mqtt", "storage", "cluster"),
     "broker/net": ("proto/mqtt", "broker/mqtt/channel.h"),
@@ -43,7 +49,7 @@ MAY_INCLUDE = {
 }
 # No clock, thread, lock, file, socket or randomness.
 PURE = ("proto/mqtt", "cluster/raft", "cluster/sessions", "cluster/topics", "cluster/meta",
-        "cluster/shard", "broker/mqtt")
+        "cluster/lease", "cluster/stream", "cluster/shard", "broker/mqtt")
 # Where a reference count per message would be felt.
 HOT = ("proto/mqtt", "cluster", "broker/mqtt")
 FOREIGN_IN_HEADERS = re.compile(
