@@ -1,5 +1,6 @@
 #include "cluster/sessions/outbox.h"
 
+#include "cluster/mutants.h"
 #include "cluster/topics/state_key.h"
 #include "proto/base/hash.h"
 #include "storage/state_store.h"
@@ -168,6 +169,7 @@ Status Outbox::load_entry(std::string_view key, std::string_view value, MessageS
         key != key_of(Family::OutboxEntry, name, number) || !bodies.restore_reference(entry.body)) {
         return corrupt_record("outbox", key);
     }
+    if (mutated(RuleMutant::OutboxForgotten)) return {};
     account(entry, true);
     target->second.entries.emplace(number, std::move(entry));
     return {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cluster/mutants.h"
 #include "proto/base/assert.h"
 
 namespace quorate::cluster {
@@ -82,14 +83,15 @@ void SessionQueue::advance() {
 
 bool SessionQueue::droppable(MessageNumber number, const QueuedMessage& message) const {
     if (message.state != QueuedState::Open) return false;
-    if (number > sent_mark()) return true;
+    if (number > sent_mark() || mutated(RuleMutant::DropBelowMark)) return true;
     return message.qos != mqtt::QoS::ExactlyOnce && !attached();
 }
 
 std::optional<MessageNumber> SessionQueue::oldest_droppable() {
     std::optional<MessageNumber> found;
+    const bool above = attached() && !mutated(RuleMutant::DropBelowMark);
     const MessageNumber from =
-        attached() ? std::max(drop_hint_, sent_mark().next()) : std::max(drop_hint_, first_);
+        above ? std::max(drop_hint_, sent_mark().next()) : std::max(drop_hint_, first_);
     for_each(from, [&](MessageNumber number, const QueuedMessage& message) {
         if (!droppable(number, message)) return true;
         found = number;
@@ -163,6 +165,7 @@ bool SessionQueue::read(RecordReader& in) {
     first_ = in.id<MessageNumber>();
     const auto next = in.id<MessageNumber>();
     mark_ = in.id<MessageNumber>();
+    if (mutated(RuleMutant::MarkNotLoaded)) mark_ = MessageNumber();
     freed_to_ = in.id<MessageNumber>();
     const uint32_t runs = in.u32();
     for (uint32_t i = 0; i < runs && !in.failed(); ++i) {
@@ -197,6 +200,7 @@ bool SessionQueue::restore(MessageNumber number, QueuedMessage message) {
 }
 
 void SessionQueue::finish_restore() {
+    if (mutated(RuleMutant::PubrecNotLoaded)) pubrec_runs_.clear();
     for (const auto& [number, length] : pubrec_runs_) {
         for (uint32_t i = 0; i < length; ++i)
             (void)pubrec(MessageNumber(number.value() + i));

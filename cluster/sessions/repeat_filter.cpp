@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/mutants.h"
 #include "cluster/topics/state_key.h"
 #include "proto/base/hash.h"
 #include "storage/state_store.h"
@@ -22,6 +23,7 @@ void RepeatFilters::Stream::learn(const OutboxSource& source) {
         high = source.high;
         open = std::move(listed);
     }
+    if (mutated(RuleMutant::RepeatsKept)) return;
     for (auto at = seen.begin(); at != seen.end() && *at <= high;) {
         at = open.contains(*at) ? std::next(at) : seen.erase(at);
     }
@@ -37,7 +39,9 @@ RepeatVerdict RepeatFilters::take(const OutboxSource& source) {
     if (!stream.dirty) dirty_.push_back(source.stream);
     stream.dirty = true;
     stream.learn(source);
-    if (stream.taken(source.number)) return RepeatVerdict::Repeat;
+    if (stream.taken(source.number) && !mutated(RuleMutant::RepeatsIgnored)) {
+        return RepeatVerdict::Repeat;
+    }
     if (stream.seen.size() >= kSeenMax) return RepeatVerdict::Refused;
     stream.seen.insert(source.number);
     return RepeatVerdict::First;
@@ -107,7 +111,7 @@ Status RepeatFilters::load_record(std::string_view key, std::string_view value) 
         stream.open.size() != open || key != key_of(name)) {
         return corrupt_record("repeat filter", key);
     }
-    streams_.emplace(name, std::move(stream));
+    if (!mutated(RuleMutant::RepeatsNotLoaded)) streams_.emplace(name, std::move(stream));
     return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cluster/mutants.h"
 #include "cluster/topics/destination.h"
 #include "cluster/topics/state_key.h"
 #include "proto/base/hash.h"
@@ -86,7 +87,7 @@ OwedRoute SubscriptionIndex::remove(const Session& session, std::string_view fil
                                              [](const Hit& hit) { return hit.session->id; });
     if (at == list.end() || at->session != &session) return entry->route;
     --entry->per_qos[static_cast<std::size_t>(at->subscription.qos)];
-    list.erase(at);
+    if (!mutated(RuleMutant::UnsubscribeIgnored)) list.erase(at);
     update({std::string(filter), SessionId()}, entry->route, !list.empty(), best_of(*entry), batch);
     return entry->route;
 }
@@ -192,6 +193,7 @@ Status SubscriptionIndex::load_record(std::string_view key, std::string_view val
     if (!sane || (route.made < route.wanted && owed_.contains(route.wanted))) {
         return corrupt_record("owed route", key);
     }
+    if (mutated(RuleMutant::RouteTakenForMade)) route.made = route.wanted;
     if (route.made < route.wanted) owed_.emplace(route.wanted, name);
     if (shared) {
         shared_.emplace(name, route);

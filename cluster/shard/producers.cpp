@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cluster/mutants.h"
 #include "cluster/topics/state_key.h"
 #include "proto/base/bytes.h"
 #include "proto/base/hash.h"
@@ -35,24 +36,42 @@ LaneVerdict Producers::check(const CommandHeader& header) {
     if (header.lane.lane_class == LaneClass::Leader) return LaneVerdict::Apply;
     const auto found = lanes_.find(header.lane);
     if (found == lanes_.end()) {
-        if (down(header.lane.incarnation)) return LaneVerdict::Fenced;
-        if (header.number.value() != 1) return LaneVerdict::Gap;
+        const bool fenced =
+            down(header.lane.incarnation) && !mutated(RuleMutant::NoIncarnationFence);
+        if (fenced) return LaneVerdict::Fenced;
+        if (header.number.value() != 1 && !mutated(RuleMutant::GapApplied)) {
+            return LaneVerdict::Gap;
+        }
         lanes_[header.lane].last = header.number;
     } else {
         CommandNumber& last = found->second.last;
-        if (header.number <= last) return LaneVerdict::Duplicate;
-        if (header.number != last.next()) return LaneVerdict::Gap;
-        last = header.number;
+        const bool repeat = header.number <= last;
+        if (repeat && !mutated(RuleMutant::DuplicateApplied)) return repeated(header);
+        const bool gap = header.number > last.next();
+        if (gap && !mutated(RuleMutant::GapApplied)) return LaneVerdict::Gap;
+        last = std::max(last, header.number);
     }
     dirty_lanes_.insert(header.lane);
     if (!header.fence) return LaneVerdict::Apply;
     Term& heard = heard_[header.fence->source];
-    if (header.fence->term < heard) return LaneVerdict::StaleSource;
+    if (header.fence->term < heard && !mutated(RuleMutant::NoTermFence)) {
+        return LaneVerdict::StaleSource;
+    }
     if (header.fence->term > heard) {
         heard = header.fence->term;
         dirty_heard_.insert(header.fence->source);
     }
     return LaneVerdict::Apply;
+}
+
+// It may have been refused for its term the first time; told "applied" now, a deposed owner would
+// acknowledge what never came here. One that was applied, and is stale by now, is refused as well:
+// its sender comes back, and a repeat does no harm.
+LaneVerdict Producers::repeated(const CommandHeader& header) const {
+    if (!header.fence || mutated(RuleMutant::StaleRepeatSucceeds)) return LaneVerdict::Duplicate;
+    const auto heard = heard_.find(header.fence->source);
+    const bool stale = heard != heard_.end() && header.fence->term < heard->second;
+    return stale ? LaneVerdict::StaleSource : LaneVerdict::Duplicate;
 }
 
 CommandNumber Producers::expected(const Lane& lane) const {
@@ -157,7 +176,9 @@ Status Producers::load_record(std::string_view key, std::string_view value) {
         lane.lane_class = static_cast<LaneClass>(lane_class);
         Counted counted;
         good = read(in, counted) && lane_class < static_cast<uint8_t>(LaneClass::Leader);
-        if (good) lanes_.emplace(lane, std::move(counted));
+        if (good && !mutated(RuleMutant::LanesNotLoaded)) {
+            lanes_.emplace(lane, std::move(counted));
+        }
         if (good && !at.failed() && at.rest().empty()) return {};
         return corrupt_record("lane", key);
     }
@@ -169,7 +190,8 @@ Status Producers::load_record(std::string_view key, std::string_view value) {
         good = good && node_of(Incarnation(number - 1)) == node && number != 0;
         if (good) first_up_.emplace(node, Incarnation(number));
     } else if (family == Family::Heard) {
-        heard_.emplace(ShardId(at.u32()), Term(number));
+        const ShardId source(at.u32());
+        if (!mutated(RuleMutant::HeardNotLoaded)) heard_.emplace(source, Term(number));
     } else {
         good = false;
     }

@@ -28,7 +28,7 @@ enum class LaneVerdict : uint8_t {
     Duplicate,    // applied before: answer from state
     Gap,          // refuse, not counted
     Fenced,       // the incarnation is down: refuse, not counted
-    StaleSource,  // an older term of its source: refuse, number consumed
+    StaleSource,  // an older term of its source: refuse, number consumed; also of a repeat
 };
 
 class Producers {
@@ -63,6 +63,7 @@ class Producers {
         CommandNumber forgotten;             // refusals up to here are not remembered
         std::vector<CommandNumber> refused;  // ascending
     };
+    [[nodiscard]] LaneVerdict repeated(const CommandHeader& header) const;
     static void put(storage::StateBatch& batch, const Lane& lane, const Counted& counted);
     [[nodiscard]] static bool read(RecordReader& in, Counted& counted);
 

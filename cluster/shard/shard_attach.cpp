@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/mutants.h"
 #include "cluster/shard/shard_impl.h"
 #include "cluster/topics/route_records.h"
 #include "cluster/topics/state_key.h"
@@ -62,6 +63,10 @@ void ShardState::Impl::on(const Attach& body) {
         return;
     }
     WaitingAttach asked = request_of(body, will ? &*will : nullptr);
+    if (session != nullptr && session->attached() && mutated(RuleMutant::AttachAtOnce)) {
+        detach(*session, DetachHow::TakenOver, std::nullopt, std::nullopt);
+        session = sessions_.find(body.client_id);
+    }
     if (session != nullptr && session->attached()) {
         wait_for_holder(*session, std::move(asked));
         return;
@@ -140,7 +145,8 @@ void ShardState::Impl::complete_attach(Session* session, const std::string& clie
 
 void ShardState::Impl::on(const Detached& body) {
     Session* session = sessions_.find(body.session);
-    if (session == nullptr || !session->attached() || session->epoch != body.epoch) {
+    const bool current = session != nullptr && session->attached() && session->epoch == body.epoch;
+    if (!current || (mutated(RuleMutant::DetachedRefused) && session->waiting)) {
         answer(AnswerCode::StaleEpoch);
         return;
     }
@@ -346,6 +352,11 @@ uint32_t ShardState::Impl::node_down_groups(Incarnation incarnation, uint32_t bu
 }
 
 void ShardState::Impl::on(const Tick&) {
+    if (mutated(RuleMutant::ReceivedIdDropped)) {
+        for (const Session* each : sessions_.ordered(SessionId(), sessions_.size())) {
+            if (each->durable) sessions_.find(each->id)->durable->received.clear();
+        }
+    }
     uint32_t budget = options_.step_limit;
     while (budget > 0) {
         const auto timer = timers_.due(now_);

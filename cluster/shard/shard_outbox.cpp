@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cluster/mutants.h"
 #include "cluster/shard/shard_impl.h"
 #include "cluster/topics/state_key.h"
 #include "storage/state_store.h"
@@ -62,7 +63,7 @@ void ShardState::Impl::on(const Release& body) {
     const auto found = std::ranges::lower_bound(received, body.packet_id.value());
     ReleaseResult result;
     result.found = found != received.end() && *found == body.packet_id.value();
-    if (result.found) {
+    if (result.found && !mutated(RuleMutant::ReceivedIdKept)) {
         received.erase(found);
         sessions_.mark(*session, SessionTable::kReceived);
     }
@@ -89,11 +90,11 @@ void ShardState::Impl::on(const Retain& body) {
     if (body.stream_number != 0) {
         uint64_t& last = retain_streams_[body.stream];
         // A repeat after a change of owner: written before, and perhaps overwritten since.
-        if (body.stream_number <= last) {
+        if (body.stream_number <= last && !mutated(RuleMutant::RetainedTwice)) {
             answer(AnswerCode::Applied, result);
             return;
         }
-        last = body.stream_number;
+        last = std::max(last, body.stream_number);
         const StateKey key = StateKey(Family::RetainStream)
                                  .u64(body.stream.incarnation.value())
                                  .u16(body.stream.loop.value());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "cluster/mutants.h"
 #include "cluster/shard/shard_impl.h"
 #include "cluster/topics/route_records.h"
 #include "cluster/topics/state_key.h"
@@ -96,9 +97,12 @@ RequestedSubscription ShardState::Impl::subscribe(Session& session,
         if (mqtt::is_failure(result.code)) return result;
         subscription.share = take_share_number(durable, request.filter);
     } else {
+        const RouteSerial before = subscriptions_.last_serial();
         const OwedRoute& route = subscriptions_.add(session, request.filter, subscription, *batch_);
         result.code = static_cast<mqtt::ReasonCode>(request.qos);
         result.wait_for = route.wait_for();
+        const bool early = mutated(RuleMutant::SubackEarly) && route.wanted <= before;
+        if (early) result.wait_for = RouteSerial();
     }
     if (result.is_new) ++subscription_count_;
     durable.subscriptions[std::string(request.filter)] = subscription;

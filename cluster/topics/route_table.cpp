@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cluster/mutants.h"
+
 namespace quorate::cluster {
 
 bool RouteTable::change(const RouteChange& change) {
@@ -11,7 +13,8 @@ bool RouteTable::change(const RouteChange& change) {
     auto& entries = routes->entries;
     auto at = std::ranges::lower_bound(entries, change.destination, {}, &RouteEntry::destination);
     const bool found = at != entries.end() && at->destination == change.destination;
-    if (found && change.serial <= at->serial) return false;
+    const bool older = found && change.serial <= at->serial;
+    if (older && !mutated(RuleMutant::OlderRouteApplied)) return false;
     const bool node = change.destination.kind == DestinationKind::Node;
     if (change.remove) {
         if (!found) return false;
