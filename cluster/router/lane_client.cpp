@@ -12,7 +12,7 @@ bool LaneClient::full() const {
 void LaneClient::keep(uint64_t token, std::string bytes, CommandParcel& out) {
     stage(bytes, out);
     bytes_ += bytes.size();
-    pending_.push_back({token, false, std::move(bytes)});
+    pending_.push_back({token, false, false, std::move(bytes)});
     ++next_;
 }
 
@@ -35,13 +35,30 @@ std::optional<uint64_t> LaneClient::answered(CommandNumber number) {
     entry.answered = true;
     entry.bytes = {};
     ++answered_in_pending_;
-    const uint64_t token = entry.token;
+    const std::optional<uint64_t> token =
+        entry.given_up ? std::nullopt : std::optional(entry.token);
     while (!pending_.empty() && pending_.front().answered) {
         pending_.pop_front();
         --answered_in_pending_;
         ++first_;
     }
     return token;
+}
+
+bool LaneClient::give_up(uint64_t token) {
+    CommandNumber number = first_;
+    for (Pending& entry : pending_) {
+        if (entry.token == token && !entry.answered && !entry.given_up) {
+            const std::size_t had = entry.bytes.size();
+            entry.given_up = true;
+            entry.bytes.clear();
+            encode_command(entry.bytes, {lane_, number, token, std::nullopt}, CommandBody(Void{}));
+            if (number > applied_) bytes_ -= had - entry.bytes.size();
+            return true;
+        }
+        ++number;
+    }
+    return false;
 }
 
 void LaneClient::resend(CommandParcel& out) const {

@@ -43,6 +43,11 @@ class LaneClient {
     // answered before. Requires of the caller: not for AnswerCode::Gap or Fenced.
     std::optional<uint64_t> answered(CommandNumber number);
 
+    // Nobody waits for the unanswered command with this token any more: from the next resend on an
+    // empty one goes under its number, since a gap would stop the lane. It may still be
+    // applied, if it was sent. False: no such command.
+    bool give_up(uint64_t token);
+
     // Stages every unanswered command again, in order.
     void resend(CommandParcel& out) const;
 
@@ -56,6 +61,7 @@ class LaneClient {
     struct Pending {
         uint64_t token = 0;
         bool answered = false;
+        bool given_up = false;
         std::string bytes;
     };
     void keep(uint64_t token, std::string bytes, CommandParcel& out);

@@ -52,6 +52,34 @@ TEST_CASE("A command carries its token and its source's term", "[R-0][R-3]") {
     });
 }
 
+TEST_CASE("A command given up goes on as an empty one under its number", "[R-3]") {
+    LaneClient client(kGroup, kLane);
+    CommandParcel out;
+    for (uint64_t token = 10; token < 13; ++token)
+        CHECK(submit(client, token, out));
+    const uint64_t bytes = client.bytes();
+    CHECK(client.give_up(11));
+    CHECK_FALSE(client.give_up(11));
+    CHECK_FALSE(client.give_up(99));
+    CHECK(client.bytes() < bytes);
+    CommandParcel again;
+    client.resend(again);
+    CHECK(numbers(again) == std::vector<uint64_t>{1, 2, 3});
+    std::vector<bool> empty;
+    again.for_each([&empty](GroupId, std::string_view flat) {
+        const auto command = decode_command(flat);
+        REQUIRE(command.ok());
+        empty.push_back(std::holds_alternative<Void>(command->body));
+    });
+    CHECK(empty == std::vector<bool>{false, true, false});
+    // Whichever of the two was applied, nobody hears of it.
+    CHECK(client.answered(CommandNumber(1)) == 10);
+    CHECK_FALSE(client.answered(CommandNumber(2)));
+    CHECK(client.answered(CommandNumber(3)) == 12);
+    CHECK(client.unanswered() == 0);
+    CHECK(client.bytes() == 0);
+}
+
 TEST_CASE("A full window refuses and stages nothing", "[R-9]") {
     LaneClient client(kGroup, kLane, {2, 1U << 20});
     CommandParcel out;
