@@ -14,14 +14,10 @@ Value& grown(std::vector<Value>& values, uint64_t at) {
     return values[at];
 }
 
-uint64_t number(uint32_t replica) {
-    return uint64_t{replica} + 1;
-}
-
 }  // namespace
 
 void RaftCheckers::violate(std::string what) {
-    if (violation_.empty()) violation_ = std::move(what);
+    if (violation_.empty() && !what.empty()) violation_ = std::move(what);
 }
 
 void RaftCheckers::started(const ReplicaView& view) {
@@ -37,18 +33,28 @@ void RaftCheckers::started(const ReplicaView& view) {
         violate(fmt::format(
             "R6: replica {} begins with term {}, vote {}, last index {}; it promised term {}, vote "
             "{}, index {}",
-            number(view.replica), hard.term.value(), hard.voted_for.value(),
+            view.id().value(), hard.term.value(), hard.voted_for.value(),
             view.disk.last().index.value(), promised.term.value(), promised.vote.value(),
             promised.accepted.value()));
     }
     if (view.machine.applied.index > view.disk.last().index) {
         violate(fmt::format("R5: replica {} has applied {} and its log ends at {}",
-                            number(view.replica), view.machine.applied.index.value(),
+                            view.id().value(), view.machine.applied.index.value(),
                             view.disk.last().index.value()));
     }
 }
 
-void RaftCheckers::handed_out(uint32_t replica, const ChainedEntry& entry) {
+void RaftCheckers::handed_out(const ReplicaView& view, const ChainedEntry& entry) {
+    check_same(view, entry);
+    const bool own =
+        view.node.role() == raft::Role::Leader && entry.entry.id.term == view.node.term();
+    if (!own || entry.entry.kind != raft::EntryKind::Configuration) return;
+    const bool own_term_committed = !runs_.empty() && runs_.back().term == view.node.term();
+    violate(members_.appended(view, own_term_committed, committed()));
+    if (violation_.empty()) ++counts_[RaftCount::ChangesBegun];
+}
+
+void RaftCheckers::check_same(const ReplicaView& view, const ChainedEntry& entry) {
     const EntryId id = entry.entry.id;
     uint32_t* link = &grown(heads_, id.index.value());
     while (*link != 0) {
@@ -56,7 +62,7 @@ void RaftCheckers::handed_out(uint32_t replica, const ChainedEntry& entry) {
         if (seen.term == id.term) {
             if (seen.chain != entry.chain) {
                 violate(fmt::format("R2: replica {} has another log up to entry {} of term {}",
-                                    number(replica), id.index.value(), id.term.value()));
+                                    view.id().value(), id.index.value(), id.term.value()));
             }
             return;
         }
@@ -77,6 +83,13 @@ void RaftCheckers::sent(const ReplicaView& view, const raft::Message& message) {
         if (vote->granted && !vote->pre) check_vote(view, message, *vote);
     } else if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body)) {
         if (reply->accepted) check_acceptance(view, message, reply->index);
+    } else if (std::holds_alternative<raft::RequestVote>(message.body)) {
+        violate(members_.campaigns(view));
+    } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
+        check_heartbeat(view, message, heartbeat->commit);
+    } else if (std::holds_alternative<raft::TimeoutNow>(message.body)) {
+        ++counts_[RaftCount::TimeoutNowSent];
+        violate(members_.transfers(view, message.to));
     }
 }
 
@@ -85,15 +98,14 @@ void RaftCheckers::check_vote(const ReplicaView& view, const raft::Message& mess
     const raft::HardState& hard = view.disk.hard_state();
     if (hard.term < message.term || (hard.term == message.term && hard.voted_for != message.to)) {
         violate(fmt::format("R5: replica {} votes for {} in term {}; its disk says {} in term {}",
-                            number(view.replica), message.to.value(), message.term.value(),
+                            view.id().value(), message.to.value(), message.term.value(),
                             hard.voted_for.value(), hard.term.value()));
     }
     Promised& promised = promise(view.replica, message.term);
     if (promised.term != message.term) return;
     if (promised.vote.value() != 0 && promised.vote != message.to) {
-        violate(fmt::format("R6: replica {} votes for {} and for {} in term {}",
-                            number(view.replica), promised.vote.value(), message.to.value(),
-                            message.term.value()));
+        violate(fmt::format("R6: replica {} votes for {} and for {} in term {}", view.id().value(),
+                            promised.vote.value(), message.to.value(), message.term.value()));
     }
     promised.vote = message.to;
 }
@@ -106,16 +118,30 @@ void RaftCheckers::check_acceptance(const ReplicaView& view, const raft::Message
     if (disk.hard_state().term < message.term || disk.last().index < index) {
         violate(fmt::format(
             "R5: replica {} accepts up to {} in term {}; its disk ends at {} in term {}",
-            number(view.replica), index.value(), message.term.value(), disk.last().index.value(),
+            view.id().value(), index.value(), message.term.value(), disk.last().index.value(),
             disk.hard_state().term.value()));
     }
     Promised& promised = promise(view.replica, message.term);
     if (promised.term == message.term && promised.accepted < index) promised.accepted = index;
 }
 
+// §3.5: followers commit what a heartbeat names without looking at their log.
+void RaftCheckers::check_heartbeat(const ReplicaView& view, const raft::Message& message,
+                                   LogIndex commit) {
+    const SimDisk* to = members_.disk(message.to);
+    if (to == nullptr || to->hard_state().term > message.term || commit.value() == 0) return;
+    const LogMirror::Mark* mark = view.log.at(commit);
+    if (mark == nullptr) return;
+    if (members_.held(static_cast<uint32_t>(message.to.value() - 1), commit, mark->chain)) return;
+    violate(fmt::format("R3: leader {} tells {} to commit {}, which that does not hold",
+                        view.id().value(), message.to.value(), commit.value()));
+}
+
 void RaftCheckers::observe(const ReplicaView& view, bool handed_out) {
-    const bool leads = view.node.role() == raft::Role::Leader;
-    if (leads) check_leader(view);
+    if (view.node.role() == raft::Role::Leader) check_leader(view);
+    // One that commits its own removal leads no more when that is seen.
+    const bool leads = watched_[view.replica].led == view.node.term();
+    if (handed_out) violate(members_.in_force(view));
     if (!leads && !handed_out) return;
     if (view.node.log().committed() > watched_[view.replica].committed) check_commit(view);
 }
@@ -129,14 +155,16 @@ void RaftCheckers::check_leader(const ReplicaView& view) {
     ReplicaId& leader = grown(leaders_, term.value());
     if (leader.value() != 0) {
         violate(fmt::format("R1: replicas {} and {} lead in term {}", leader.value(),
-                            number(view.replica), term.value()));
+                            view.id().value(), term.value()));
     }
-    leader = ReplicaId(number(view.replica));
+    leader = ReplicaId(view.id().value());
     const raft::HardState& hard = view.disk.hard_state();
     if (hard.term != term || hard.voted_for != leader) {
         violate(fmt::format("R5: replica {} leads in term {} before its own vote is durable",
                             leader.value(), term.value()));
     }
+    violate(members_.elected(view));
+    if (view.log.latest().configuration.joint()) ++counts_[RaftCount::LeaderInJoint];
     // R3: all that was committed in earlier terms. Equal hashes at the last mean equal prefixes.
     LogIndex needed;
     for (auto run = runs_.rbegin(); run != runs_.rend() && needed.value() == 0; ++run) {
@@ -158,18 +186,18 @@ void RaftCheckers::check_commit(const ReplicaView& view) {
     const LogIndex committed = view.node.log().committed();
     LogIndex index = std::max(watched.committed, view.log.base().index);
     watched.committed = committed;
-    const bool leads = view.node.role() == raft::Role::Leader;
+    const bool leads = watched.led == view.node.term();
     while (index < committed) {
         ++index;
         const LogMirror::Mark* mark = view.log.at(index);
         if (mark == nullptr) {
             violate(fmt::format("R3: replica {} commits {}, which its log does not have",
-                                number(view.replica), index.value()));
+                                view.id().value(), index.value()));
             return;
         }
         if (index.value() <= committed_.size()) {
             if (committed_[index.value() - 1].chain == mark->chain) continue;
-            violate(fmt::format("R4: replica {} commits another entry at {}", number(view.replica),
+            violate(fmt::format("R4: replica {} commits another entry at {}", view.id().value(),
                                 index.value()));
             return;
         }
@@ -181,26 +209,13 @@ void RaftCheckers::check_commit(const ReplicaView& view) {
         runs_.back().last = index;
         if (!leads) {
             violate(fmt::format("R3: replica {}, who does not lead, is the first to commit {}",
-                                number(view.replica), index.value()));
+                                view.id().value(), index.value()));
         }
-        if (index == committed) check_quorum(view, index);
-    }
-}
-
-bool RaftCheckers::held(uint32_t replica, LogIndex index, const LogMirror::Mark& mark) const {
-    const SimDisk* disk = disks_[replica];
-    if (disk == nullptr) return false;
-    if (disk->base().index >= index) return true;
-    const ChainedEntry* stored = disk->at(index);
-    return stored != nullptr && stored->chain == mark.chain;
-}
-
-void RaftCheckers::check_quorum(const ReplicaView& view, LogIndex index) {
-    const LogMirror::Mark& mark = *view.log.at(index);
-    if (mark.term != view.node.term()) {
-        violate(fmt::format("R3: leader {} of term {} commits {} of term {} by counting",
-                            number(view.replica), view.node.term().value(), index.value(),
-                            mark.term.value()));
+        if (leads && index == committed) violate(members_.committed(view, index));
+        const raft::ConfigurationEntry& change = view.log.change_at(index);
+        if (change.index == index && change.configuration.joint()) {
+            ++counts_[RaftCount::JointCommitted];
+        }
     }
 }
 
@@ -210,18 +225,16 @@ void RaftCheckers::applied(const ReplicaView& view) {
     ++counts_[RaftCount::Applied];
     if (at > committed_.size() || committed_[at - 1].chain != machine.chain) {
         violate(fmt::format("R4: replica {} applies at {} what was not committed there",
-                            number(view.replica), at));
+                            view.id().value(), at));
     }
     uint64_t& digest = grown(digests_, at);
     if (digest == 0) digest = machine.digest;
     if (digest != machine.digest) {
-        violate(
-            fmt::format("R4: replica {} comes to another state at {}", number(view.replica), at));
+        violate(fmt::format("R4: replica {} comes to another state at {}", view.id().value(), at));
     }
-    if (!held(view.replica, machine.applied.index,
-              LogMirror::Mark{machine.applied.term, machine.chain})) {
-        violate(fmt::format("R5: replica {} applies {} before it is durable", number(view.replica),
-                            at));
+    if (!members_.held(view.replica, machine.applied.index, machine.chain)) {
+        violate(
+            fmt::format("R5: replica {} applies {} before it is durable", view.id().value(), at));
     }
 }
 

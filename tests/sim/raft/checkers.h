@@ -9,6 +9,7 @@
 //   R5  a promise leaves when what it rests on is durable; nothing is applied that is not
 //   R6  a replica never forgets what it promised
 //
+// R7 is with membership_checker.h.
 // *Thread*: one. *Owner*: RaftSimulation. *Errors*: the first violation is kept.
 #pragma once
 
@@ -17,22 +18,11 @@
 #include <string>
 #include <vector>
 
-#include "cluster/raft/raft_node.h"
 #include "tests/sim/raft/counters.h"
-#include "tests/sim/raft/disk.h"
-#include "tests/sim/raft/log_mirror.h"
-#include "tests/sim/raft/network.h"
+#include "tests/sim/raft/membership_checker.h"
+#include "tests/sim/raft/replica_view.h"
 
 namespace quorate::sim {
-
-// One replica as an observer sees it.
-struct ReplicaView {
-    uint32_t replica = 0;  // index
-    const raft::RaftNode& node;
-    const SimDisk& disk;
-    const LogMirror& log;
-    const MachineState& machine;
-};
 
 class RaftCheckers {
   public:
@@ -40,11 +30,11 @@ class RaftCheckers {
 
     // The disk outlives the checkers, also when it is lost to its replica: what it once held was
     // held.
-    void add(uint32_t replica, const SimDisk& disk) { disks_[replica] = &disk; }
+    void add(uint32_t replica, const SimDisk& disk) { members_.add(replica, disk); }
     // A life begins.
     void started(const ReplicaView& view);
     // An entry was handed out for writing, at the end of `view.log`.
-    void handed_out(uint32_t replica, const ChainedEntry& entry);
+    void handed_out(const ReplicaView& view, const ChainedEntry& entry);
     void sent(const ReplicaView& view, const raft::Message& message);
     // After each thing a replica did. `handed_out`: `view.log` is all of its log.
     void observe(const ReplicaView& view, bool handed_out);
@@ -53,6 +43,7 @@ class RaftCheckers {
 
     [[nodiscard]] LogIndex committed() const { return LogIndex(committed_.size()); }
     [[nodiscard]] const std::string& violation() const { return violation_; }
+    // Nothing for an empty text.
     void violate(std::string what);
 
   private:
@@ -78,15 +69,15 @@ class RaftCheckers {
 
     void check_leader(const ReplicaView& view);
     void check_commit(const ReplicaView& view);
-    void check_quorum(const ReplicaView& view, LogIndex index);
+    void check_same(const ReplicaView& view, const ChainedEntry& entry);
+    void check_heartbeat(const ReplicaView& view, const raft::Message& message, LogIndex commit);
     void check_vote(const ReplicaView& view, const raft::Message& message,
                     const raft::RequestVoteReply& reply);
     void check_acceptance(const ReplicaView& view, const raft::Message& message, LogIndex index);
-    [[nodiscard]] bool held(uint32_t replica, LogIndex index, const LogMirror::Mark& mark) const;
     [[nodiscard]] Promised& promise(uint32_t replica, Term term);
 
     RaftCounts& counts_;
-    std::array<const SimDisk*, kReplicasEver> disks_{};
+    MembershipChecker members_;
     std::array<Watched, kReplicasEver> watched_{};
     std::vector<ReplicaId> leaders_;  // by term
     std::vector<uint32_t> heads_;     // by index: position in seen_ plus one

@@ -35,6 +35,23 @@ constexpr std::array<std::string_view, kRaftCounts> kNames = {
     "leader paused",
     "syncs stalled",
     "logs cut",
+    "changes begun",
+    "changes refused",
+    "joint configuration committed",
+    "configuration entry truncated",
+    "crash in joint state",
+    "leader elected in joint state",
+    "replicas added",
+    "replicas retired",
+    "disks lost",
+    "reads begun",
+    "reads answered",
+    "reads lost with the leadership",
+    "transfers begun",
+    "transfers refused",
+    "TimeoutNow sent",
+    "quiesced",
+    "woken",
 };
 
 }  // namespace

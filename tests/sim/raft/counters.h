@@ -41,8 +41,26 @@ enum class RaftCount : uint8_t {
     LeaderPaused,
     Stalls,
     Cuts,
+    ChangesBegun,
+    ChangesRefused,
+    JointCommitted,
+    ChangeTruncated,
+    CrashInJoint,
+    LeaderInJoint,
+    ReplicasAdded,
+    ReplicasRetired,
+    DisksLost,
+    Reads,
+    ReadsAnswered,
+    ReadsFailed,
+    Transfers,
+    TransfersRefused,
+    TimeoutNowSent,
+    Quiesced,
+    Woken,
+    End,
 };
-constexpr uint32_t kRaftCounts = static_cast<uint32_t>(RaftCount::Cuts) + 1;
+constexpr uint32_t kRaftCounts = static_cast<uint32_t>(RaftCount::End);
 
 [[nodiscard]] std::string_view to_string(RaftCount count);
 

@@ -58,6 +58,7 @@ void SimDisk::make_durable(const SimWrite& write) {
         base_chain_ = entries_.front().chain;
         entries_.pop_front();
     }
+    if (write.configuration) configuration_ = *write.configuration;
 }
 
 EntryId SimDisk::last() const {
@@ -75,10 +76,15 @@ raft::LogStart SimDisk::start() const {
     start.last = last();
     start.committed = hard_state_.commit;
     start.applied = flushed_.applied.index;
+    start.configuration = configuration_;
     for (const ChainedEntry& stored : entries_) {
         const EntryId id = stored.entry.id;
         if (start.term_starts.empty() || start.term_starts.back().term != id.term) {
             start.term_starts.push_back(id);
+        }
+        if (stored.entry.kind == raft::EntryKind::Configuration) {
+            start.configurations.push_back(
+                {id.index, raft::decode_configuration(stored.entry.data.text()).value()});
         }
     }
     return start;

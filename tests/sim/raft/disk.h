@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "cluster/raft/raft_log.h"
@@ -36,12 +37,17 @@ struct SimWrite {
     std::optional<LogIndex> truncate_from;
     std::vector<ChainedEntry> entries;
     std::optional<raft::HardState> hard_state;
-    LogIndex cut;  // 0: none
+    LogIndex cut;                                      // 0: none
+    std::optional<raft::Configuration> configuration;  // as of the cut
     std::vector<raft::Message> messages_after;
 };
 
 class SimDisk final : public raft::LogReader {
   public:
+    // Of a replica that begins with this configuration and an empty log.
+    explicit SimDisk(raft::Configuration configuration)
+        : configuration_(std::move(configuration)) {}
+
     [[nodiscard]] Result<std::vector<raft::Entry>> read(LogIndex from, LogIndex to,
                                                         std::size_t bytes_max) const override;
 
@@ -57,6 +63,8 @@ class SimDisk final : public raft::LogReader {
     [[nodiscard]] const raft::HardState& hard_state() const { return hard_state_; }
     [[nodiscard]] EntryId base() const { return base_; }
     [[nodiscard]] uint64_t base_chain() const { return base_chain_; }
+    // As of the base.
+    [[nodiscard]] const raft::Configuration& configuration() const { return configuration_; }
     [[nodiscard]] EntryId last() const;
     [[nodiscard]] const MachineState& flushed() const { return flushed_; }
     [[nodiscard]] const std::deque<ChainedEntry>& entries() const { return entries_; }
@@ -70,6 +78,7 @@ class SimDisk final : public raft::LogReader {
     raft::HardState hard_state_;
     EntryId base_;
     uint64_t base_chain_ = 0;
+    raft::Configuration configuration_;
     std::deque<ChainedEntry> entries_;
     MachineState flushed_;
     std::deque<SimWrite> pending_;

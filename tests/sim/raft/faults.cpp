@@ -4,8 +4,11 @@
 
 namespace quorate::sim {
 
-SimFaults::SimFaults(SimWorld& world, SimReplicas& replicas)
-    : world_(world), replicas_(replicas), random_(component_random(world.plan.seed, "faulting")) {}
+SimFaults::SimFaults(SimWorld& world, SimReplicas& replicas, SimPlacement& placement)
+    : world_(world),
+      replicas_(replicas),
+      placement_(placement),
+      random_(component_random(world.plan.seed, "faulting")) {}
 
 void SimFaults::begin() {
     const RaftPlan& plan = world_.plan;
@@ -13,6 +16,7 @@ void SimFaults::begin() {
     plan_next(SimEventKind::Break, plan.break_every_us);
     plan_next(SimEventKind::Pause, plan.pause_every_us);
     plan_next(SimEventKind::Crash, plan.crash_every_us);
+    plan_next(SimEventKind::DiskLoss, plan.disk_loss_every_us);
     if (plan.sites_between_crashes != 0) {
         world_.sites_left = static_cast<uint32_t>(around(random_, plan.sites_between_crashes));
     }
@@ -57,6 +61,10 @@ void SimFaults::handle(const SimEvent& event) {
             plan_next(SimEventKind::Crash, plan.crash_every_us);
             return;
         }
+        case SimEventKind::DiskLoss:
+            placement_.lose_disk();
+            plan_next(SimEventKind::DiskLoss, plan.disk_loss_every_us);
+            return;
         default:
             return;
     }
@@ -146,9 +154,10 @@ uint64_t SimFaults::heal_core() {
     over_ = true;
     RaftPlan& plan = world_.plan;
     const auto count = static_cast<uint32_t>(replicas_.size());
-    uint64_t core = (uint64_t{1} << count) - 1;
-    for (uint32_t out = plan.core_only ? (count - 1) / 2 : 0; out > 0; --out) {
-        core &= ~(uint64_t{1} << any());
+    uint64_t core = placement_.present();
+    for (uint32_t tries = plan.core_only ? 2 * count : 0; tries > 0; --tries) {
+        const uint64_t fewer = core & ~(uint64_t{1} << any());
+        if (fewer != 0 && placement_.enough(fewer)) core = fewer;
     }
     world_.sites_left = 0;
     plan.stalls = 0;

@@ -4,18 +4,14 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <vector>
 
-#include "tests/sim/raft/replica.h"
+#include "tests/sim/raft/placement.h"
 
 namespace quorate::sim {
 
-using SimReplicas = std::vector<std::unique_ptr<SimReplica>>;
-
 class SimFaults {
   public:
-    SimFaults(SimWorld& world, SimReplicas& replicas);
+    SimFaults(SimWorld& world, SimReplicas& replicas, SimPlacement& placement);
 
     // Plans the first fault of each kind that the seed knows.
     void begin();
@@ -33,6 +29,7 @@ class SimFaults {
 
     SimWorld& world_;
     SimReplicas& replicas_;
+    SimPlacement& placement_;
     Random random_;
     bool over_ = false;
     uint64_t partition_ = 0;  // number of the one in force

@@ -12,10 +12,9 @@
 
 #include "cluster/raft/messages.h"
 #include "tests/sim/raft/plan.h"
+#include "tests/sim/raft/replica_view.h"
 
 namespace quorate::sim {
-
-constexpr uint32_t kReplicasEver = 64;  // ids of one run; a rejoining replica takes a new one
 
 enum class SimEventKind : uint8_t {
     Deliver,
@@ -67,6 +66,9 @@ class SimNetwork {
     [[nodiscard]] bool receive(uint32_t slot, raft::Message& out);
 
     void cut(uint32_t from, uint32_t to) { cut_[from] |= uint64_t{1} << to; }
+    [[nodiscard]] bool is_cut(uint32_t from, uint32_t to) const {
+        return (cut_[from] >> to & 1) != 0;
+    }
     void cut_both(uint32_t one, uint32_t other);
     void heal() { cut_.fill(0); }
     // Part of what is under way from one to the other is lost.

@@ -42,6 +42,14 @@ void draw_work(RaftPlan& plan, Random& random) {
     if (random.chance(1, 3)) plan.change_every_us = pick<Micros>(random, {300'000, 3'000'000});
     if (random.chance(1, 3)) plan.transfer_every_us = pick<Micros>(random, {500'000, 5'000'000});
     if (random.chance(1, 2)) plan.read_every_us = pick<Micros>(random, {10'000, 100'000});
+    plan.priorities = random.chance(1, 3);
+    plan.hand_over_rounds = pick(random, {0U, 1U, 3U, 10U});
+    if (random.chance(1, 3)) {
+        plan.quiesce_rounds = pick(random, {1U, 3U});
+        // Work that leaves time to fall asleep.
+        plan.propose_every_us = pick<Micros>(random, {300'000, 5'000'000, 30'000'000});
+        if (plan.read_every_us != 0) plan.read_every_us = 10'000'000;
+    }
     if (plan.change_every_us != 0) plan.replicas_max = std::max(plan.replicas + 1, 4U);
 }
 
@@ -71,8 +79,10 @@ void draw_faults(RaftPlan& plan, Random& random) {
         plan.stalls = pick(random, {5U, 50U});
         plan.stall_max_us = pick<Micros>(random, {100'000, 2'000'000, 30'000'000});
     }
-    if (random.chance(1, 3))
+    // A lost disk needs a replacement, which is a change.
+    if (plan.change_every_us != 0 && random.chance(1, 2)) {
         plan.disk_loss_every_us = pick<Micros>(random, {3'000'000, 20'000'000});
+    }
 }
 
 }  // namespace
@@ -103,6 +113,8 @@ std::string_view to_string(FaultClass fault) {
             return "reads";
         case FaultClass::Lazy:
             return "lazy turns";
+        case FaultClass::Quiescence:
+            return "quiescence";
     }
     return "unknown";
 }
@@ -144,12 +156,17 @@ void RaftPlan::drop(FaultClass fault) {
             return;
         case FaultClass::Changes:
             change_every_us = 0;
+            disk_loss_every_us = 0;
             return;
         case FaultClass::Transfers:
             transfer_every_us = 0;
+            priorities = false;
             return;
         case FaultClass::Reads:
             read_every_us = 0;
+            return;
+        case FaultClass::Quiescence:
+            quiesce_rounds = 0;
             return;
         case FaultClass::Lazy:
             lazy_us = 0;
@@ -177,7 +194,7 @@ std::string describe(const RaftPlan& plan) {
         "{}, doubles {}, late {} by {} us; every us: partition {}, break {}, pause {} (to {}), "
         "crash {} (down to {}), site crash 1/{}, disk loss {}; drift {}, sync {}+{} us, stalls {} "
         "to {} us; every us: propose {} (to {} B), cut {} (keep {}), change {}, transfer {}, read "
-        "{}; snapshot {} B in chunks of {} B",
+        "{}; priorities {}, hand over after {}, quiesce after {}; snapshot {} B in chunks of {} B",
         plan.seed, plan.steps, plan.replicas, plan.replicas_max, plan.core_only,
         plan.election_ticks, plan.heartbeat_ticks, plan.append_bytes_max, plan.window_bytes_max,
         plan.apply_bytes_max, plan.log_memory_bytes, plan.lazy_us, plan.delay_us,
@@ -186,8 +203,8 @@ std::string describe(const RaftPlan& plan) {
         plan.crash_every_us, plan.down_max_us, plan.sites_between_crashes, plan.disk_loss_every_us,
         plan.drift, plan.sync_us, plan.sync_spread_us, plan.stalls, plan.stall_max_us,
         plan.propose_every_us, plan.command_bytes_max, plan.cut_every_us, plan.keep_entries,
-        plan.change_every_us, plan.transfer_every_us, plan.read_every_us, plan.snapshot_bytes,
-        plan.chunk_bytes);
+        plan.change_every_us, plan.transfer_every_us, plan.read_every_us, plan.priorities,
+        plan.hand_over_rounds, plan.quiesce_rounds, plan.snapshot_bytes, plan.chunk_bytes);
 }
 
 Random component_random(uint64_t seed, std::string_view name) {

@@ -29,11 +29,12 @@ enum class FaultClass : uint8_t {
     DiskLoss,    // disks vanish or forget what they promised, on a minority
     Cuts,        // logs are cut and what is missing comes as a snapshot
     Changes,     // of the membership
-    Transfers,   // of the leadership
+    Transfers,   // of the leadership, also by priority
     Reads,       // that must be linearizable
     Lazy,        // several messages are taken before a replica acts
+    Quiescence,  // idle groups need no ticks
 };
-constexpr uint32_t kFaultClasses = 12;
+constexpr uint32_t kFaultClasses = 13;
 
 [[nodiscard]] std::string_view to_string(FaultClass fault);
 
@@ -89,6 +90,9 @@ struct RaftPlan {
     Micros change_every_us = 0;
     Micros transfer_every_us = 0;
     Micros read_every_us = 0;
+    bool priorities = false;
+    uint32_t hand_over_rounds = 10;
+    uint32_t quiesce_rounds = 0;
 
     [[nodiscard]] bool has(FaultClass fault) const;
     void drop(FaultClass fault);

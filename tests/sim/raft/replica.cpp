@@ -8,11 +8,11 @@
 
 namespace quorate::sim {
 
-SimReplica::SimReplica(uint32_t index, raft::Configuration configuration, SimWorld& world)
+SimReplica::SimReplica(uint32_t index, const raft::Configuration& configuration, SimWorld& world)
     : index_(index),
-      configuration_(std::move(configuration)),
       world_(world),
-      tick_us_(kTickUs - kTickUs * world.plan.drift / 1000) {
+      tick_us_(kTickUs - kTickUs * world.plan.drift / 1000),
+      disk_(configuration) {
     if (world.plan.drift != 0) {
         tick_us_ += world.random.below(2 * kTickUs * world.plan.drift / 1000);
     }
@@ -32,9 +32,13 @@ void SimReplica::start() {
     const RaftPlan& plan = world_.plan;
     raft::RaftOptions options;
     options.self = ReplicaId(index_ + 1);
-    options.configuration = configuration_;
     options.election_ticks = plan.election_ticks;
     options.heartbeat_ticks = plan.heartbeat_ticks;
+    if (plan.priorities) {
+        options.priority = static_cast<uint32_t>(50 * world_.random.below(4));
+    }
+    options.hand_over_rounds = plan.hand_over_rounds;
+    options.quiesce_rounds = plan.quiesce_rounds;
     options.append_bytes_max = plan.append_bytes_max;
     options.window_bytes_max = plan.window_bytes_max;
     options.apply_bytes_max = plan.apply_bytes_max;
@@ -46,7 +50,10 @@ void SimReplica::start() {
     log_.start(disk_);
     syncing_ = 0;
     turn_due_ = false;
+    reads_.clear();
+    silent_ticks_ = 0;
     node_ = std::make_unique<raft::RaftNode>(options, disk_.hard_state(), disk_.start(), disk_);
+    node_->set_known(world_.known);
     world_.checkers.started(view());
     schedule(SimEventKind::Tick, 1 + world_.random.below(tick_us_));
     if (plan.cut_every_us != 0) {
@@ -57,10 +64,21 @@ void SimReplica::start() {
 
 void SimReplica::crash(Micros down) {
     ++world_.counts[RaftCount::Crashes];
+    if (log_.latest().configuration.joint()) ++world_.counts[RaftCount::CrashInJoint];
     world_.counts[RaftCount::WritesLost] += disk_.crash(world_.random);
     node_.reset();
     ++life_;
     if (down != 0) schedule(SimEventKind::Restart, down);
+}
+
+void SimReplica::go() {
+    gone_ = true;
+    if (running()) crash(0);
+    ++life_;
+}
+
+void SimReplica::set_known(const std::vector<ReplicaId>& known) {
+    if (running()) node_->set_known(known);
 }
 
 void SimReplica::pause(Micros until) {
@@ -101,8 +119,10 @@ void SimReplica::deliver(const raft::Message& message) {
 }
 
 void SimReplica::tick() {
-    node_->tick();
     schedule(SimEventKind::Tick, tick_us_);
+    if (!node_->needs_ticks()) return;
+    node_->tick();
+    if (node_->quiescent()) ++world_.counts[RaftCount::Quiesced];
     world_.checkers.observe(view(), false);
     act();
 }
@@ -112,6 +132,37 @@ bool SimReplica::propose(SharedBytes command) {
     ++world_.counts[RaftCount::Proposed];
     act();
     return true;
+}
+
+bool SimReplica::read() {
+    const Result<raft::ReadId> id = node_->read_index();
+    if (!id) return false;
+    ++world_.counts[RaftCount::Reads];
+    world_.checkers.violate(reads_.asked(*id, world_.checkers.committed()));
+    act();
+    return true;
+}
+
+void SimReplica::transfer(ReplicaId to) {
+    const Status begun = node_->transfer(to);
+    ++world_.counts[begun ? RaftCount::Transfers : RaftCount::TransfersRefused];
+    act();
+}
+
+void SimReplica::leader_heard(bool heard) {
+    if (heard || !node_->quiescent()) {
+        silent_ticks_ = 0;
+    } else if (++silent_ticks_ >= world_.plan.election_ticks) {
+        silent_ticks_ = 0;
+        ++world_.counts[RaftCount::Woken];
+        node_->wake();
+        act();
+    }
+}
+
+void SimReplica::change(const raft::Configuration& target) {
+    if (!node_->change(target).ok()) ++world_.counts[RaftCount::ChangesRefused];
+    act();
 }
 
 void SimReplica::act() {
@@ -137,6 +188,14 @@ void SimReplica::turn() {
 bool SimReplica::carry_out(raft::Ready& ready) {
     if (ready.persist.value() != 0) write(ready);
     world_.checkers.observe(view(), true);
+    for (const raft::ReadState& read : ready.reads) {
+        ++world_.counts[RaftCount::ReadsAnswered];
+        world_.checkers.violate(reads_.answered(read));
+    }
+    for (const raft::ReadId id : ready.reads_failed) {
+        ++world_.counts[RaftCount::ReadsFailed];
+        reads_.failed(id);
+    }
     post(ready.messages);
     if (crashes_at(RaftCount::CrashAfterSend)) return false;
     return ready.committed.empty() || apply(ready.committed);
@@ -148,7 +207,9 @@ void SimReplica::write(raft::Ready& ready) {
     write.truncate_from = ready.truncate_from;
     write.hard_state = ready.hard_state;
     write.messages_after = std::move(ready.messages_after);
-    if (ready.truncate_from) log_.truncate(*ready.truncate_from);
+    if (ready.truncate_from) {
+        world_.counts[RaftCount::ChangeTruncated] += log_.truncate(*ready.truncate_from);
+    }
     write.entries.reserve(ready.entries.size());
     for (const raft::Entry& entry : ready.entries) {
         if (entry.id.index != log_.last().next()) {
@@ -156,7 +217,7 @@ void SimReplica::write(raft::Ready& ready) {
             return;
         }
         write.entries.push_back(log_.append(entry));
-        world_.checkers.handed_out(index_, write.entries.back());
+        world_.checkers.handed_out(view(), write.entries.back());
     }
     disk_.write(std::move(write));
     begin_sync();
@@ -218,6 +279,7 @@ void SimReplica::keep(LogIndex limit) {
     ++world_.counts[RaftCount::Cuts];
     SimWrite write;
     write.cut = to;
+    write.configuration = node_->configuration_at(to);
     disk_.write(std::move(write));
     node_->cut(EntryId{to, *node_->log().term_at(to)});
     log_.cut(to);

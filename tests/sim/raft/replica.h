@@ -15,6 +15,7 @@
 #include "tests/sim/raft/log_mirror.h"
 #include "tests/sim/raft/network.h"
 #include "tests/sim/raft/plan.h"
+#include "tests/sim/raft/read_checker.h"
 
 namespace quorate::sim {
 
@@ -29,13 +30,15 @@ struct SimWorld {
     SimNetwork network;
     RaftCounts counts;
     RaftCheckers checkers;
-    Random random;            // of the replicas
+    Random random;                 // of the replicas
+    std::vector<ReplicaId> known;  // allotted and not given back
     uint32_t sites_left = 0;  // named sites to pass before the next crash at one; 0: no crashes
 };
 
 class SimReplica {
   public:
-    SimReplica(uint32_t index, raft::Configuration configuration, SimWorld& world);
+    // A configuration without it makes a newcomer.
+    SimReplica(uint32_t index, const raft::Configuration& configuration, SimWorld& world);
 
     // Reads the disk and begins.
     void start();
@@ -57,6 +60,19 @@ class SimReplica {
     void keep(LogIndex limit);
     // False when it does not lead.
     bool propose(SharedBytes command);
+    // Requires: leads().
+    void change(const raft::Configuration& target);
+    // Asks for a linearizable read; false when it cannot be asked here.
+    bool read();
+    [[nodiscard]] std::size_t open_reads() const { return reads_.open(); }
+    // Requires: leads().
+    void transfer(ReplicaId to);
+    // Whether the leader's node can be heard; a quiescent replica must be told when it cannot.
+    void leader_heard(bool heard);
+    // For ever: its disk is lost, or nobody needs it any more.
+    void go();
+    [[nodiscard]] bool gone() const { return gone_; }
+    void set_known(const std::vector<ReplicaId>& known);
 
     [[nodiscard]] bool running() const { return node_ != nullptr; }
     [[nodiscard]] uint64_t life() const { return life_; }
@@ -65,6 +81,7 @@ class SimReplica {
     [[nodiscard]] const raft::RaftNode& node() const { return *node_; }
     [[nodiscard]] const SimDisk& disk() const { return disk_; }
     [[nodiscard]] const MachineState& machine() const { return machine_; }
+    [[nodiscard]] const LogMirror& log() const { return log_; }
 
   private:
     [[nodiscard]] ReplicaView view() const {
@@ -81,7 +98,6 @@ class SimReplica {
     void schedule(SimEventKind kind, Micros after);
 
     const uint32_t index_;
-    const raft::Configuration configuration_;
     SimWorld& world_;
     Micros tick_us_;
     SimDisk disk_;
@@ -91,6 +107,9 @@ class SimReplica {
     uint64_t life_ = 0;
     std::size_t syncing_ = 0;  // writes that the sync under way covers
     bool turn_due_ = false;
+    ReadChecker reads_;
+    uint32_t silent_ticks_ = 0;  // of the leader's node, while quiescent
+    bool gone_ = false;
     Micros paused_until_ = 0;
     std::vector<SimEvent> deferred_;
 };

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "tests/sim/raft/faults.h"
-#include "tests/sim/raft/replica.h"
+#include "tests/sim/raft/placement.h"
 #include "tests/sim/raft/trace.h"
 
 namespace quorate::sim {
@@ -26,7 +26,8 @@ class RaftSimulation {
     RaftSimulation(const RaftPlan& plan, const RaftTrace& trace)
         : world_(plan),
           trace_(trace),
-          faults_(world_, replicas_),
+          placement_(world_, replicas_),
+          faults_(world_, replicas_, placement_),
           clients_(component_random(plan.seed, "clients")) {}
 
     RaftResult run();
@@ -37,17 +38,21 @@ class RaftSimulation {
     void handle(const SimEvent& event);
     void handle_replica(const SimEvent& event, SimReplica& replica);
     void propose(const SimEvent& event);
+    void work(const SimEvent& event);
+    void read();
+    void check_quiescent(SimReplica& replica, uint32_t index);
+    [[nodiscard]] Micros every(SimEventKind kind) const;
     void note(const SimEvent& event);
     void live();
+    [[nodiscard]] Micros backlog(uint64_t core) const;
     [[nodiscard]] bool until(Micros deadline, const std::function<bool()>& reached);
-    // The one of the highest term among some, a bit for each.
-    [[nodiscard]] SimReplica* leader(uint64_t among = UINT64_MAX);
     [[nodiscard]] bool broken() const { return !world_.checkers.violation().empty(); }
     [[nodiscard]] LogIndex cut_limit() const;
 
     SimWorld world_;
     const RaftTrace& trace_;
     std::vector<std::unique_ptr<SimReplica>> replicas_;
+    SimPlacement placement_;
     SimFaults faults_;
     Random clients_;
     raft::Message message_;  // the one being delivered
@@ -58,20 +63,16 @@ class RaftSimulation {
 };
 
 void RaftSimulation::begin() {
-    raft::Configuration configuration;
-    for (uint32_t i = 1; i <= world_.plan.replicas; ++i) {
-        configuration.voters.emplace_back(i);
-    }
-    for (uint32_t i = 0; i < world_.plan.replicas; ++i) {
-        replicas_.push_back(std::make_unique<SimReplica>(i, configuration, world_));
-    }
-    for (const auto& replica : replicas_) {
-        replica->start();
-    }
+    placement_.begin();
     faults_.begin();
     SimEvent propose;
     propose.kind = SimEventKind::Propose;
     world_.queue.push(propose);
+    for (const auto kind : {SimEventKind::Change, SimEventKind::Read, SimEventKind::Transfer}) {
+        SimEvent work;
+        work.kind = kind;
+        if (every(kind) != 0) world_.queue.push(work);
+    }
 }
 
 void RaftSimulation::step_once() {
@@ -92,14 +93,16 @@ void RaftSimulation::handle(const SimEvent& event) {
         case SimEventKind::Keep:
         case SimEventKind::Restart:
         case SimEventKind::Resume:
+            if (event.replica >= replicas_.size()) return;
             handle_replica(event, *replicas_[event.replica]);
             return;
         case SimEventKind::Propose:
             propose(event);
             return;
-        case SimEventKind::Read:
         case SimEventKind::Change:
+        case SimEventKind::Read:
         case SimEventKind::Transfer:
+            work(event);
             return;
         case SimEventKind::Partition:
         case SimEventKind::Heal:
@@ -141,6 +144,7 @@ void RaftSimulation::handle_replica(const SimEvent& event, SimReplica& replica) 
             break;
         case SimEventKind::Tick:
             replica.tick();
+            if (replica.running()) check_quiescent(replica, event.replica);
             break;
         case SimEventKind::Sync:
             replica.synced();
@@ -159,21 +163,13 @@ void RaftSimulation::handle_replica(const SimEvent& event, SimReplica& replica) 
 }
 
 LogIndex RaftSimulation::cut_limit() const {
+    if (world_.plan.change_every_us != 0) return LogIndex(0);
     LogIndex limit(UINT64_MAX);
     for (const auto& replica : replicas_) {
+        if (replica->gone()) continue;
         limit = std::min(limit, replica->disk().flushed().applied.index);
     }
     return limit;
-}
-
-SimReplica* RaftSimulation::leader(uint64_t among) {
-    SimReplica* found = nullptr;
-    for (std::size_t i = 0; i < replicas_.size(); ++i) {
-        SimReplica* replica = replicas_[i].get();
-        if ((among >> i & 1) == 0 || !replica->leads()) continue;
-        if (found == nullptr || replica->node().term() > found->node().term()) found = replica;
-    }
-    return found;
 }
 
 void RaftSimulation::propose(const SimEvent& event) {
@@ -182,7 +178,7 @@ void RaftSimulation::propose(const SimEvent& event) {
     next.time = world_.now + around(clients_, world_.plan.propose_every_us);
     world_.queue.push(next);
     // A client knows the newest leader, or one that was.
-    SimReplica* target = leader();
+    SimReplica* target = leader_of(replicas_);
     if (target == nullptr || clients_.chance(1, 8)) {
         target = replicas_[clients_.below(replicas_.size())].get();
     }
@@ -194,6 +190,45 @@ void RaftSimulation::propose(const SimEvent& event) {
     std::memcpy(bytes, &proposals_, sizeof(proposals_));
     const std::size_t size = 8 + clients_.below(world_.plan.command_bytes_max + 1);
     (void)target->propose(SharedBytes(ByteView(bytes, size)));
+}
+
+Micros RaftSimulation::every(SimEventKind kind) const {
+    if (kind == SimEventKind::Change) return world_.plan.change_every_us;
+    return kind == SimEventKind::Read ? world_.plan.read_every_us : world_.plan.transfer_every_us;
+}
+
+void RaftSimulation::work(const SimEvent& event) {
+    if (!proposing_) return;
+    SimEvent next = event;
+    next.time = world_.now + around(clients_, every(event.kind));
+    world_.queue.push(next);
+    if (event.kind == SimEventKind::Change) {
+        placement_.change();
+    } else if (event.kind == SimEventKind::Transfer) {
+        placement_.transfer();
+    } else {
+        read();
+    }
+}
+
+// At anybody who believes to lead: who is wrong must not answer.
+void RaftSimulation::read() {
+    const auto first = clients_.below(replicas_.size());
+    for (std::size_t i = 0; i < replicas_.size(); ++i) {
+        SimReplica& replica = *replicas_[(first + i) % replicas_.size()];
+        if (!replica.leads() || replica.paused()) continue;
+        (void)replica.read();
+        return;
+    }
+}
+
+// What merges the heartbeats of many groups between two nodes knows which nodes are silent.
+void RaftSimulation::check_quiescent(SimReplica& replica, uint32_t index) {
+    if (!replica.node().quiescent()) return;
+    const auto leader = static_cast<uint32_t>(replica.node().leader().value() - 1);
+    const bool heard = leader < replicas_.size() && replicas_[leader]->running() &&
+                       !replicas_[leader]->paused() && !world_.network.is_cut(leader, index);
+    replica.leader_heard(heard);
 }
 
 void RaftSimulation::note(const SimEvent& event) {
@@ -209,32 +244,52 @@ bool RaftSimulation::until(Micros deadline, const std::function<bool()>& reached
     return true;
 }
 
+// How long it may take until those that are behind have everything, entry by entry.
+Micros RaftSimulation::backlog(uint64_t core) const {
+    uint64_t least = UINT64_MAX;
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < replicas_.size(); ++i) {
+        if ((core >> i & 1) == 0) continue;
+        least = std::min(least, replicas_[i]->disk().last().index.value());
+        most = std::max(most, replicas_[i]->disk().last().index.value());
+    }
+    const RaftPlan& plan = world_.plan;
+    const Micros round = 2 * (plan.delay_us + plan.delay_spread_us + plan.lazy_us) + plan.sync_us +
+                         plan.sync_spread_us;
+    return 60 * kSecondUs + (most - least + kUncommittedMax) * 4 * round;
+}
+
 void RaftSimulation::live() {
     proposing_ = false;
     const uint64_t core = faults_.heal_core();
     const Micros timeout = 2 * kTickUs * world_.plan.election_ticks;
     const auto healed = [&](uint32_t i) { return (core >> i & 1) != 0; };
-    SimReplica* leads = nullptr;
-    const bool elected = until(world_.now + 10 * timeout, [&] {
-        leads = leader(core);
-        return leads != nullptr && leads->machine().applied.index >= leads->node().term_start();
-    });
+    const auto caught_up = [&](uint64_t index) {
+        const raft::Configuration now = leader_of(replicas_, core)->node().configuration();
+        for (uint32_t i = 0; i < replicas_.size(); ++i) {
+            if (!healed(i) || !now.contains(ReplicaId(i + 1))) continue;
+            if (replicas_[i]->machine().applied.index.value() < index) return false;
+        }
+        return !now.joint();
+    };
+    const bool elected =
+        until(world_.now + 10 * timeout, [&] { return leader_of(replicas_, core) != nullptr; });
     if (broken()) return;
     if (!elected) {
         world_.checkers.violate("R9: nobody leads after ten election timeouts");
         return;
     }
     uint64_t proposed = 0;
-    const bool converged = until(world_.now + 20 * timeout + 60 * kSecondUs, [&] {
-        if (proposed == 0) {
-            SimReplica* at = leader(core);
-            if (at == nullptr || !at->propose(SharedBytes(as_bytes("the last one")))) return false;
+    Term proposed_in;
+    const bool converged = until(world_.now + 20 * timeout + backlog(core), [&] {
+        SimReplica* at = leader_of(replicas_, core);
+        if (at == nullptr) return false;
+        if (proposed_in != at->node().term()) {
+            if (!at->propose(SharedBytes(as_bytes("the last one")))) return false;
+            proposed_in = at->node().term();
             proposed = at->node().log().last().index.value();
         }
-        for (uint32_t i = 0; i < replicas_.size(); ++i) {
-            if (healed(i) && replicas_[i]->machine().applied.index.value() < proposed) return false;
-        }
-        return true;
+        return caught_up(proposed);
     });
     if (!broken() && !converged) {
         world_.checkers.violate("R9: the healed replicas do not come to the same log");

@@ -27,9 +27,13 @@ struct BodyNames {
                            body.hint.index.value(), body.hint.term.value());
     }
     std::string operator()(const raft::Heartbeat& body) const {
-        return fmt::format("Heartbeat commit {}", body.commit.value());
+        return fmt::format("Heartbeat commit {}, read {}{}", body.commit.value(), body.read.value(),
+                           body.quiesce ? ", quiesce" : "");
     }
-    std::string operator()(const raft::HeartbeatReply&) const { return "HeartbeatReply"; }
+    std::string operator()(const raft::HeartbeatReply& body) const {
+        return fmt::format("HeartbeatReply read {}", body.read.value());
+    }
+    std::string operator()(const raft::TimeoutNow&) const { return "TimeoutNow"; }
 };
 
 const char* name_of(SimEventKind kind) {
@@ -88,6 +92,18 @@ std::string describe_event(const SimEvent& event, const raft::Message& message, 
                             log.base().index.value(), log.last().index.value(),
                             log.last().term.value(), log.stable().value(), log.committed().value());
     }
+    const raft::ConfigurationEntry& change = replica.log().latest();
+    line += fmt::format("voters {}", change.index.value());
+    for (const ReplicaId id : change.configuration.voters) {
+        line += fmt::format("+{}", id.value());
+    }
+    for (const ReplicaId id : change.configuration.outgoing) {
+        line += fmt::format("-{}", id.value());
+    }
+    for (const ReplicaId id : change.configuration.learners) {
+        line += fmt::format("~{}", id.value());
+    }
+    line += ' ';
     if (event.kind != SimEventKind::Deliver) return line + name_of(event.kind);
     return line + fmt::format("<- {} term {}: {}", message.from.value(), message.term.value(),
                               std::visit(BodyNames{}, message.body));
