@@ -151,6 +151,7 @@ TEST_CASE("mail for a loop that is awake is handled by its own thread") {
     go_on.store(true);
     go_on.notify_one();
     CHECK(until(bringer, [&] { return handled.load() == own; }));
+    awake.stop();  // before what its hooks refer to ends
 }
 
 TEST_CASE("a borrowed turn writes, and leaves the end of a connection to the loop's thread") {
@@ -200,6 +201,7 @@ TEST_CASE("a borrowed turn writes, and leaves the end of a connection to the loo
         return ended.load() != std::thread::id{};
     }));
     CHECK(ended.load() == own);
+    sleeper.stop();  // as above
 }
 
 TEST_CASE("mail between busy and sleeping loops is neither lost nor handled by two at once") {

@@ -72,7 +72,8 @@ TEST_CASE("An entry's record is its head and an inline message") {
     write_entry_head(out, entry);
     EntryRecord read;
     CHECK_FALSE(read_entry(bytes, read));
-    REQUIRE(read_entry(bytes + "12345", read));
+    const std::string whole = bytes + "12345";  // `read` points into it
+    REQUIRE(read_entry(whole, read));
     CHECK(read.message == "12345");
     CHECK(read.subscription_ids == entry.subscription_ids);
     CHECK(read.retain);
