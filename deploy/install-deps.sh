@@ -22,6 +22,7 @@ build_requirements=(
 test_requirements=(
     catch2 cmd:python3=python3 cmd:openssl=openssl mosquitto python3-paho-mqtt libpaho-mqtt-dev
     'clang-16|clang-19|clang-18|clang' 'clang-format-16|clang-format-14|clang-format'
+    'libclang-rt-16-dev|libclang-rt-19-dev|libclang-rt-18-dev|libclang-rt-dev'
 )
 # What a test is skipped without: a large browser, a bare root.
 optional_requirements=(cmd:node=nodejs cmd:npm=npm cmd:chromium=chromium debootstrap)
