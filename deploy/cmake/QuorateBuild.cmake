@@ -33,7 +33,10 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT QUORATE_SANITIZE)
     target_link_options(quorate_flags INTERFACE -Wl,-z,relro,-z,now)
 endif()
 if(QUORATE_SANITIZE STREQUAL "address")
+    # Without what doubles the time to compile and finds little: a null pointer ends the program
+    # anyway, and object sizes and dynamic types are what the address sanitizer guards.
     target_compile_options(quorate_flags INTERFACE -fsanitize=address,undefined
+                                                   -fno-sanitize=null,object-size,vptr
                                                    -fno-sanitize-recover=all)
     target_link_options(quorate_flags INTERFACE -fsanitize=address,undefined)
 elseif(QUORATE_SANITIZE STREQUAL "thread")

@@ -6,6 +6,7 @@
 #include "proto/base/environment.h"
 #include "storage/memory_stores.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/rounds.h"
 
 namespace quorate::cluster {
 namespace {
@@ -71,7 +72,7 @@ void run(uint64_t seed) {
 
 TEST_CASE("Each hand-over is taken once, whatever the link does, and the seen set stays small",
           "[R-5]") {
-    for (uint64_t seed = 1; seed <= 50; ++seed)
+    for (uint64_t seed = 1; seed <= test::rounds(50); ++seed)
         run(seed);
 }
 

@@ -9,6 +9,7 @@
 
 #include "storage/rocks_engine.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/rounds.h"
 #include "tests/unit/storage/temp_dir.h"
 
 using namespace quorate;
@@ -112,7 +113,7 @@ TEST_CASE("zeros behind the log are a torn end") {
 TEST_CASE("a torn end of bytes that all seem to head long records is judged in linear time") {
     // Every third byte heads a record of 16,129 bytes: summed one by one, 90 GB.
     std::string bytes;
-    while (bytes.size() < 32U << 20)
+    while (bytes.size() < quorate::test::rounds(32U << 20))
         bytes += "\x01\x01\x3F";
     const std::clock_t started = std::clock();
     const WalTail tail = inspect_wal(bytes);
