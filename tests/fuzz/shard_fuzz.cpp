@@ -1,8 +1,9 @@
 // Bytes of a log entry and of every record a shard keeps: whatever they are, the answer is a clean
 // error or a state that goes on working.
 //
-// The first byte chooses: a sequence of commands (u16 length, bytes) into one shard; plausible
-// commands picked by the bytes; one record of any family, loaded beside sound ones; or meta.
+// The first byte chooses: a sequence of commands (u16 length, bytes) into one shard; one record of
+// any family, loaded beside sound ones; plausible commands picked by the bytes; meta; or plausible
+// commands that the bytes then damage, whose seeds outlive a change of the encoding.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -90,6 +91,35 @@ void run_plausible(RecordReader& in) {
     while (!in.rest().empty()) {
         now += in.u8() * 10;
         apply(state, store, now, commands.next());
+    }
+    check_restart(state, store);
+}
+
+// Replaces, cuts or inserts at one place.
+void damage(RecordReader& in, std::string& command) {
+    const uint8_t how = in.u8();
+    const std::size_t at = in.u8() % command.size();
+    if (how % 4 == 0) {
+        command.resize(at + 1);
+    } else if (how % 4 == 1) {
+        command.insert(at, in.raw(in.u8() % 8));
+    } else {
+        command[at] = static_cast<char>(in.u8());
+    }
+}
+
+void run_damaged(RecordReader& in) {
+    storage::MemoryStateStore store;
+    ShardState state(identity(), options());
+    ASSERT(state.load(store).ok(), "an empty store");
+    testing::RandomCommands commands([&in](uint64_t bound) { return in.u8() % bound; });
+    uint64_t now = 1;
+    while (!in.rest().empty()) {
+        now += in.u8() * 10;
+        std::string command = commands.next();
+        for (unsigned edits = in.u8() % 3; edits > 0; --edits)
+            damage(in, command);
+        apply(state, store, now, command);
     }
     check_restart(state, store);
 }
@@ -194,7 +224,7 @@ void run_meta(RecordReader& in) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     RecordReader in({reinterpret_cast<const char*>(data), size});
-    switch (in.u8() % 4) {
+    switch (in.u8() % 5) {
         case 0:
             run_commands(in);
             break;
@@ -204,8 +234,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
         case 2:
             run_plausible(in);
             break;
-        default:
+        case 3:
             run_meta(in);
+            break;
+        default:
+            run_damaged(in);
             break;
     }
     return 0;

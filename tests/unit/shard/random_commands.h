@@ -117,15 +117,8 @@ class RandomCommands {
                 return out;
             }
             case 3:
-            case 4: {
-                Subscribe out{session(), epoch(), {}};
-                for (uint64_t i = 1 + below_(2); i > 0; --i) {
-                    out.requests.push_back({filter(), qos(), below_(2) == 0, below_(2) == 0,
-                                            mqtt::RetainHandling::Send,
-                                            static_cast<uint32_t>(below_(3))});
-                }
-                return out;
-            }
+            case 4:
+                return subscribe();
             case 5:
                 return Unsubscribe{session(), epoch(), {filter()}};
             case 6:
@@ -134,6 +127,7 @@ class RandomCommands {
                 Enqueue out{message(), source(), std::nullopt};
                 if (below_(3) == 0) {
                     out.only = Restriction{{session()}, filter()};
+                    if (below_(4) == 0) out.only->sessions.push_back(session());
                     if (below_(2) == 0) {
                         return Replay{out.only->sessions[0], out.only->filter, {out.message}};
                     }
@@ -178,6 +172,7 @@ class RandomCommands {
         out.client_id = client();
         out.identity = below_(10) == 0 ? "other" : "";
         out.clean_start = below_(4) == 0;
+        out.no_new = below_(8) == 0;
         out.session_expiry_s = static_cast<uint32_t>(below_(3) * 10);
         out.receive_maximum = static_cast<uint16_t>(1 + below_(4));
         out.connection = connection();
@@ -185,6 +180,16 @@ class RandomCommands {
             out.will = WillRequest{message(), static_cast<uint32_t>(below_(10))};
         }
         if (sessions_ < 1000) ++sessions_;
+        return out;
+    }
+
+    [[nodiscard]] CommandBody subscribe() {
+        Subscribe out{session(), epoch(), {}};
+        if (below_(4) == 0) out.shared_max = static_cast<uint32_t>(below_(2));
+        for (uint64_t i = 1 + below_(2); i > 0; --i) {
+            out.requests.push_back({filter(), qos(), below_(2) == 0, below_(2) == 0,
+                                    mqtt::RetainHandling::Send, static_cast<uint32_t>(below_(3))});
+        }
         return out;
     }
 
@@ -199,7 +204,7 @@ class RandomCommands {
     }
 
     [[nodiscard]] CommandBody rare() {
-        switch (below_(4)) {
+        switch (below_(5)) {
             case 0: {
                 const auto node = static_cast<uint32_t>(1 + below_(2));
                 const Incarnation down = make_incarnation(NodeId(node), starts_[node]);
@@ -208,6 +213,8 @@ class RandomCommands {
             }
             case 1:
                 return EndSession{client()};
+            case 2:
+                return Void{below_(2) == 0};
             default:
                 return Tick{};
         }
