@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -59,10 +60,11 @@ class Tally:
 
 
 class Log:
-    """The output of one suite: commands that append to a file."""
+    """The output of one suite: commands that append to a file, and what its builds took."""
 
     def __init__(self, name):
         os.makedirs(LOGS, exist_ok=True)
+        self.build_seconds = 0.0
         self.path = os.path.join(LOGS, name + ".log")
         with open(self.path, "w", encoding="utf-8"):
             pass
@@ -91,10 +93,11 @@ def has_clang():
 
 def build(log, directory, targets, options):
     """Configures and builds; false when that fails."""
+    started = time.monotonic()
     code, _ = log.run(["cmake", *options, "-S", ".", "-B", directory, "-G", "Ninja"])
-    if code != 0:
-        return False
-    code, _ = log.run(["cmake", "--build", directory, "-j", JOBS, "--", *targets])
+    if code == 0:
+        code, _ = log.run(["cmake", "--build", directory, "-j", JOBS, "--", *targets])
+    log.build_seconds += time.monotonic() - started
     return code == 0
 
 
@@ -105,6 +108,19 @@ def build_release(log):
 def build_asan(log):
     preset = "fuzz.cmake" if has_clang() else "asan.cmake"
     return build(log, ASAN_BUILD, ["quorate", "tests/all"], ["-C", f"{PRESETS}/{preset}"])
+
+
+def symbolizer():
+    """Environment that lets a report of clang's sanitizers name functions and lines."""
+    names = ("llvm-symbolizer-16", "llvm-symbolizer", "addr2line")
+    found = next(filter(None, map(shutil.which, names)), None)
+    return {"ASAN_SYMBOLIZER_PATH": found} if found else {}
+
+
+def processor_seconds():
+    """Of all that ran below this process and has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def catch_tally(text, code):
@@ -186,8 +202,9 @@ def suite_sim(log):
 def suite_asan(log):
     if not build_asan(log):
         return Tally(failed=1, note="does not build")
-    tally = none_if_empty(run_programs(log, ASAN_BUILD, ["tests/unit", "tests/sim"]))
-    tally.add(system_against(log, ASAN_BUILD, PARSING_SYSTEM, {}))
+    env = symbolizer()
+    tally = none_if_empty(run_programs(log, ASAN_BUILD, ["tests/unit", "tests/sim"], env))
+    tally.add(system_against(log, ASAN_BUILD, PARSING_SYSTEM, env))
     return tally
 
 
@@ -240,7 +257,7 @@ def fuzz_one(log, program, name):
     dictionary = os.path.join(ROOT, f"tests/fuzz/{name}.dict")
     if os.path.exists(dictionary):
         command.insert(1, f"-dict={dictionary}")
-    code, _ = log.run(command, FUZZ_SECONDS * 10 + 120)
+    code, _ = log.run(command, FUZZ_SECONDS * 10 + 120, symbolizer())
     return Tally(passed=1) if code == 0 else Tally(failed=1)
 
 
@@ -282,12 +299,14 @@ def main():
             print(f"{name}: not available: {NOT_YET[name]}", flush=True)
             total.add(Tally(skipped=1))
             continue
-        started = time.monotonic()
+        started, used = time.monotonic(), processor_seconds()
         log = Log(name)
         tally = SUITES[name](log)
         note = f" ({tally.note})" if tally.note else ""
         where = f", see {os.path.relpath(log.path, ROOT)}" if tally.failed else ""
-        print(f"{name}: {tally}{note}, {time.monotonic() - started:.0f} s{where}", flush=True)
+        took = (f"{time.monotonic() - started:.0f} s, {log.build_seconds:.0f} of them to build, "
+                f"{processor_seconds() - used:.0f} of processor")
+        print(f"{name}: {tally}{note}, {took}{where}", flush=True)
         total.add(tally)
     print(total, flush=True)
     return 1 if total.failed else 0

@@ -48,6 +48,9 @@ class RandomKills(unittest.TestCase):
             let_pass(rng.uniform(0.05, 1.2))
             broker.restart_after_kill()
         self.wait_until_all_go_on(publishers)
+        # As much as proves something, also where all is slow.
+        wait_until(lambda: sum(len(p.acknowledged) for p in publishers) > 50 * KILLS,
+                   "enough is acknowledged", 120)
         self.finish(publishers, single, group)
 
     def finish(self, publishers, single, group):
@@ -67,7 +70,6 @@ class RandomKills(unittest.TestCase):
         problems = [f"{s.client_id}: {p}" for s in single for p in judge(publishers, [s])]
         problems += ["group: " + p for p in judge(publishers, group)]
         self.assertEqual(problems, [], f"seed {SEED}")
-        self.assertGreater(total, 50 * KILLS, "too little load to prove anything")
         self.assertEqual(sum(p.refused for p in publishers), 0)
         print(f"{total} acknowledged messages through {KILLS} kills", file=sys.stderr)
 
