@@ -42,6 +42,20 @@ std::size_t SimDisk::crash(Random& random) {
     return std::exchange(pending_, {}).size();
 }
 
+void SimDisk::forget(Random& random, bool everything) {
+    pending_.clear();
+    if (everything) {
+        const raft::Configuration configuration = configuration_;
+        *this = SimDisk(configuration);
+        return;
+    }
+    hard_state_.voted_for = ReplicaId(0);
+    for (uint64_t lost = 1 + random.below(5); lost > 0 && last().index > flushed_.applied.index;
+         --lost) {
+        entries_.pop_back();
+    }
+}
+
 void SimDisk::make_durable(const SimWrite& write) {
     if (write.truncate_from) {
         while (!entries_.empty() && entries_.back().entry.id.index >= *write.truncate_from) {

@@ -58,6 +58,8 @@ class SimDisk final : public raft::LogReader {
     // A power loss: some of the pending writes are durable after all, the others never were.
     // Returns how many.
     std::size_t crash(Random& random);
+    // Corruption: the newest entries and the vote are gone, or all there was.
+    void forget(Random& random, bool everything);
     void flush(const MachineState& state) { flushed_ = state; }
 
     [[nodiscard]] const raft::HardState& hard_state() const { return hard_state_; }

@@ -149,6 +149,11 @@ void SimPlacement::lose_disk() {
     const uint64_t left = present() & ~(uint64_t{1} << index);
     if (replica.gone() || left == 0 || replicas_.size() >= kReplicasEver || !enough(left)) return;
     ++world_.counts[RaftCount::DisksLost];
+    const HolderMutant mutant = world_.plan.mutant;
+    if (mutant == HolderMutant::AmnesicVotes || mutant == HolderMutant::AnswersLostDisk) {
+        replica.forget(mutant == HolderMutant::AnswersLostDisk);
+        return;
+    }
     replica.go();
     std::erase(world_.known, ReplicaId(index + 1));
     tell_known();

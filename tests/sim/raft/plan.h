@@ -38,6 +38,15 @@ constexpr uint32_t kFaultClasses = 13;
 
 [[nodiscard]] std::string_view to_string(FaultClass fault);
 
+// Deliberate mistakes of a replica's holder, to see that the checkers notice them. Those of the
+// core are in cluster/raft/mutants.h.
+enum class HolderMutant : uint8_t {
+    None,
+    CutBeforeFlush,   // the log is cut below what was applied and not flushed
+    AmnesicVotes,     // a disk that forgot what it promised goes on as if nothing had happened
+    AnswersLostDisk,  // so does one that is empty
+};
+
 struct RaftPlan {
     uint64_t seed = 1;
     uint32_t steps = 50'000;    // of the safety phase
@@ -93,6 +102,8 @@ struct RaftPlan {
     bool priorities = false;
     uint32_t hand_over_rounds = 10;
     uint32_t quiesce_rounds = 0;
+
+    HolderMutant mutant = HolderMutant::None;
 
     [[nodiscard]] bool has(FaultClass fault) const;
     void drop(FaultClass fault);

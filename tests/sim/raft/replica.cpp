@@ -77,6 +77,11 @@ void SimReplica::go() {
     ++life_;
 }
 
+void SimReplica::forget(bool everything) {
+    if (running()) crash(1'000);
+    disk_.forget(world_.random, everything);
+}
+
 void SimReplica::set_known(const std::vector<ReplicaId>& known) {
     if (running()) node_->set_known(known);
 }
@@ -269,7 +274,7 @@ bool SimReplica::apply(const std::vector<raft::Entry>& committed) {
 void SimReplica::keep(LogIndex limit) {
     schedule(SimEventKind::Keep, around(world_.random, world_.plan.cut_every_us));
     if (crashes_at(RaftCount::CrashBeforeFlush)) return;
-    disk_.flush(machine_);
+    if (world_.plan.mutant != HolderMutant::CutBeforeFlush) disk_.flush(machine_);
     if (crashes_at(RaftCount::CrashAfterFlush)) return;
     const uint64_t applied = machine_.applied.index.value();
     const uint64_t keep = world_.plan.keep_entries;

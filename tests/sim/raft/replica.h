@@ -71,6 +71,8 @@ class SimReplica {
     void leader_heard(bool heard);
     // For ever: its disk is lost, or nobody needs it any more.
     void go();
+    // The mistake that `go` is there to avoid.
+    void forget(bool everything);
     [[nodiscard]] bool gone() const { return gone_; }
     void set_known(const std::vector<ReplicaId>& known);
 
