@@ -57,7 +57,7 @@ class CreditPool {
     using Link = uint64_t;
 
     // `bound`: of what all loops together may have unanswered here.
-    explicit CreditPool(const CreditAmount& bound) : bound_(bound) {}
+    explicit CreditPool(CreditAmount bound) : bound_(bound) {}
 
     // A loop's link began; one that breaks and comes back is another one.
     [[nodiscard]] Link join();
