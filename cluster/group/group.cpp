@@ -110,7 +110,6 @@ bool Group::collect(storage::LogBatch& batch, bool hold) {
     raft::Ready& ready = *taken;
     send(ready.messages);
     committed_ = std::move(ready.committed);
-    lacking_ = std::move(ready.lacking);
     if (ready.persist.value() == 0) return false;
     if (std::exchange(meta_unwritten_, false)) batch.meta(options_.id, meta_);
     if (ready.truncate_from) batch.truncate(options_.id, *ready.truncate_from);

@@ -123,8 +123,6 @@ class Group {
     void step(const raft::Message& message);
     // Stands for election without waiting for the timeout.
     void campaign();
-    // Replicas whose next entry was cut from this leader's log: only a snapshot helps them.
-    [[nodiscard]] const std::vector<ReplicaId>& lacking() const { return lacking_; }
 
     [[nodiscard]] GroupHealth health() const { return health_.load(std::memory_order_acquire); }
     [[nodiscard]] const std::string& failure() const { return failure_; }  // worker's thread
@@ -215,7 +213,6 @@ class Group {
     std::size_t in_flight_commands_ = 0;
     std::deque<Waiting> waiting_;         // for the disk
     std::vector<raft::Entry> committed_;  // of this turn
-    std::vector<ReplicaId> lacking_;
 
     bool leading_ = false;
     Term led_term_;

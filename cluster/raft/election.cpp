@@ -18,7 +18,8 @@ void RaftNode::become_follower(Term term, ReplicaId leader) {
     leader_ = leader;
     votes_.clear();
     progress_.clear();
-    lacking_.clear();
+    end_transfers();
+    snapshot_requests_.clear();
     transfer_.reset();
     drop_reads();
     quiescent_ = false;
@@ -90,7 +91,9 @@ void RaftNode::tick_leader() {
 // §6.2: a leader that no quorum has answered for an election timeout is none.
 void RaftNode::end_round() {
     for (auto& [replica, progress] : progress_) {
-        if (!progress.take_active()) progress.probe();
+        if (progress.take_active()) continue;
+        progress.probe();
+        silent_receiver(replica);
     }
     const auto heard = [this](ReplicaId voter) {
         return voter == options_.self || progress_.at(voter).recently_active();
@@ -123,8 +126,7 @@ void RaftNode::ask_for_votes(Asking asking) {
         if (voter == options_.self) return;
         if (asking == Asking::Before) {
             // For the term it would stand in; nothing is promised, so nothing must be durable.
-            messages_.push_back(
-                Message{options_.self, voter, term_.next(), RequestVote{log_.last(), true}});
+            send(voter, term_.next(), RequestVote{log_.last(), true});
         } else {
             const bool transfer = asking == Asking::ForTransfer;
             send_after_persist(voter, term_, RequestVote{log_.last(), false, transfer});
@@ -168,8 +170,7 @@ void RaftNode::on_request_vote(const Message& message, const RequestVote& reques
     if (request.pre) {
         const bool granted = message.term > term_ && log_.up_to_date(request.last);
         // A grant carries the term asked for, a refusal our own, which may be news.
-        messages_.push_back(Message{options_.self, message.from, granted ? message.term : term_,
-                                    RequestVoteReply{true, granted}});
+        send(message.from, granted ? message.term : term_, RequestVoteReply{true, granted});
         return;
     }
     const bool free_vote =

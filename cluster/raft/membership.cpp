@@ -87,7 +87,9 @@ void RaftNode::update_progress() {
     const Configuration& now = configuration();
     const Configuration& committed = configurations_.at(log_.committed()).configuration;
     std::erase_if(progress_, [&](const auto& entry) {
-        return !now.contains(entry.first) && !committed.contains(entry.first);
+        const bool gone = !now.contains(entry.first) && !committed.contains(entry.first);
+        if (gone) end_transfer(entry.first);
+        return gone;
     });
     const auto add = [this](ReplicaId replica) {
         if (replica == options_.self) return;

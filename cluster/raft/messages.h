@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "cluster/raft/configuration.h"
 #include "proto/base/bytes.h"
 #include "proto/base/ids.h"
 
@@ -83,8 +84,30 @@ struct HeartbeatReply {
 // §3.10: campaign at once.
 struct TimeoutNow {};
 
-using MessageBody = std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply,
-                                 Heartbeat, HeartbeatReply, TimeoutNow>;
+// §5: what a state holds: the effects of everything up to `last`.
+struct SnapshotMeta {
+    EntryId last;
+    Configuration configuration;  // as of `last`
+    bool operator==(const SnapshotMeta&) const = default;
+};
+// One attempt of a leader to send one snapshot; unique in its term. The first is 1.
+using TransferId = Id<struct TransferIdTag, uint64_t>;
+// §5, figure 5.3: a part of a snapshot. When all is in place AppendEntriesReply says so.
+struct InstallSnapshot {
+    SnapshotMeta snapshot;
+    TransferId transfer;
+    uint64_t offset = 0;
+    SharedBytes data;
+    bool done = false;
+};
+struct InstallSnapshotReply {
+    TransferId transfer;
+    uint64_t offset = 0;  // the next byte wanted
+};
+
+using MessageBody =
+    std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, Heartbeat,
+                 HeartbeatReply, TimeoutNow, InstallSnapshot, InstallSnapshotReply>;
 
 struct Message {
     ReplicaId from;

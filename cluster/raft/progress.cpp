@@ -5,12 +5,15 @@
 
 namespace quorate::raft {
 
-bool Progress::may_send(std::size_t window_bytes) const {
+bool Progress::may_send(std::size_t window_bytes, std::size_t window_entries) const {
     switch (state_) {
         case State::Probe:
             return !probe_sent_;
         case State::Replicate:
-            return flights_.empty() || flight_bytes_ < window_bytes;
+            return flights_.empty() || (flight_bytes_ < window_bytes &&
+                                        next_.value() - match_.value() - 1 < window_entries);
+        case State::Snapshot:
+            return false;
     }
     return false;
 }
@@ -27,10 +30,12 @@ void Progress::sent(LogIndex last, std::size_t bytes) {
                 flight_bytes_ += bytes;
             }
             break;
+        case State::Snapshot:
+            break;
     }
 }
 
-bool Progress::accepted(LogIndex match) {
+bool Progress::accepted(LogIndex match, LogIndex base) {
     const bool moved = match > match_;
     match_ = std::max(match_, match);
     next_ = std::max(next_, match_.next());
@@ -38,7 +43,8 @@ bool Progress::accepted(LogIndex match) {
         flight_bytes_ -= flights_.front().bytes;
         flights_.pop_front();
     }
-    if (state_ == State::Probe) {
+    const bool met = state_ == State::Snapshot && match_ >= base;
+    if (state_ == State::Probe || met) {
         state_ = State::Replicate;
         probe_sent_ = false;
         next_ = match_.next();
@@ -54,7 +60,7 @@ bool Progress::rejected(LogIndex previous, LogIndex hint) {
         next_ = match_.next();
         return true;
     }
-    if (previous.next() != next_) return false;
+    if (state_ == State::Snapshot || previous.next() != next_) return false;
     next_ = std::max(match_.next(), std::min(previous, hint.next()));
     probe_sent_ = false;
     return true;
@@ -65,7 +71,13 @@ bool Progress::heard() {
     return std::exchange(match_when_heard_, match_) == match_;
 }
 
+void Progress::need_snapshot() {
+    probe();
+    state_ = State::Snapshot;
+}
+
 void Progress::probe() {
+    if (state_ == State::Snapshot) return;
     // While probing, `next` is the best guess there is: where a new leader's log ends, or what a
     // rejection hinted at. A follower that falls silent before its first answer has matched
     // nothing, and its `match` would send the leader back to entries it has long cut away.
@@ -78,6 +90,7 @@ void Progress::probe() {
 
 bool Progress::take_active() {
     was_active_ = std::exchange(active_, false);
+    silent_rounds_ = was_active_ ? 0 : silent_rounds_ + 1;
     return was_active_;
 }
 

@@ -1,8 +1,10 @@
 // What a leader knows of one follower's log, and how fast it may send to it.
 //
 //     Probe ──accepted──> Replicate        Probe: one message at a time, until logs are known to
-//       ^                    │                    meet
-//       └──rejected, silent──┘             Replicate: pipelined, up to a window of bytes
+//       ^ │                  │                    meet
+//       │ └─cut away─> Snapshot <─cut away─┘     Replicate: pipelined, up to a window of bytes and
+//       └──rejected, silent──┘                    entries
+//                                           Snapshot: no entries until it has the leader's state
 //
 // *Thread*, *Owner*: the RaftNode. *Spec*: Raft §3.5 (next_index, match_index), §10.2.1.
 #pragma once
@@ -19,7 +21,7 @@ namespace quorate::raft {
 
 class Progress {
   public:
-    enum class State : uint8_t { Probe, Replicate };
+    enum class State : uint8_t { Probe, Replicate, Snapshot };
 
     explicit Progress(LogIndex next) : next_(next) {}
 
@@ -28,11 +30,13 @@ class Progress {
     [[nodiscard]] LogIndex next() const { return next_; }
 
     // Whether another AppendEntries may leave now.
-    [[nodiscard]] bool may_send(std::size_t window_bytes) const;
+    [[nodiscard]] bool may_send(std::size_t window_bytes,
+                                std::size_t window_entries = SIZE_MAX) const;
     // Entries up to `last` left, with `bytes` of data. An empty probe has last == next - 1.
     void sent(LogIndex last, std::size_t bytes);
-    // True when match moved.
-    bool accepted(LogIndex match);
+    // True when match moved. `base` is that of the leader's log: a follower that reaches it needs
+    // no snapshot any more.
+    bool accepted(LogIndex match, LogIndex base = LogIndex(0));
     // True when the rejection was news, and next went down to just above `hint` (or match).
     bool rejected(LogIndex previous, LogIndex hint);
     // A heartbeat was answered: an earlier probe may have been lost, so allow another. True when
@@ -40,10 +44,14 @@ class Progress {
     bool heard();
     // Nothing was heard for a whole election timeout, or the connection broke.
     void probe();
+    // What it needs next was cut away.
+    void need_snapshot();
 
     // Check-quorum: set by any message of the follower, cleared when looked at.
     void set_active() { active_ = true; }
     [[nodiscard]] bool take_active();
+    // Rounds in a row that found it silent.
+    [[nodiscard]] uint32_t silent_rounds() const { return silent_rounds_; }
     // Heard since the check-quorum before the last.
     [[nodiscard]] bool recently_active() const { return active_ || was_active_; }
 
@@ -66,6 +74,7 @@ class Progress {
     bool probe_sent_ = false;
     bool active_ = true;
     bool was_active_ = true;
+    uint32_t silent_rounds_ = 0;
     LogIndex match_when_heard_;
     ReadId read_echo_;
     uint32_t priority_ = kNormalPriority;

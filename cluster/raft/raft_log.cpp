@@ -132,6 +132,19 @@ void RaftLog::cut_to(EntryId id) {
     }
 }
 
+void RaftLog::restore(EntryId base) {
+    ASSERT(base.index > committed_, "a snapshot of what is committed already");
+    base_ = base;
+    last_ = base;
+    stable_ = base.index;
+    committed_ = base.index;
+    handed_out_ = base.index;
+    applied_ = base.index;
+    term_starts_.clear();
+    memory_.clear();
+    memory_bytes_ = 0;
+}
+
 bool RaftLog::has_committed() const {
     return handed_out_ < may_apply();
 }

@@ -76,6 +76,10 @@ class RaftLog {
     // Requires: base <= id.index <= applied.
     void cut_to(EntryId id);
 
+    // Nothing is left of the log but what a snapshot says: it begins and ends after `base`, which
+    // counts as committed, applied and stable. Requires: committed < base.index.
+    void restore(EntryId base);
+
     // The next entries to apply; remembers that they were handed out.
     [[nodiscard]] Result<std::vector<Entry>> take_committed(std::size_t bytes_max);
     [[nodiscard]] bool has_committed() const;

@@ -17,6 +17,13 @@ struct Overloaded : Visitors... {
 template <typename... Visitors>
 Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
+// What only the leader of its term says.
+bool of_leader(const Message& message) {
+    return std::holds_alternative<AppendEntries>(message.body) ||
+           std::holds_alternative<Heartbeat>(message.body) ||
+           std::holds_alternative<InstallSnapshot>(message.body);
+}
+
 }  // namespace
 
 const char* to_string(Role role) {
@@ -68,8 +75,7 @@ void RaftNode::step(const Message& message) {
     } else if (message.term < term_) {
         // A leader or candidate of an old term must learn of the new one, or a replica that was
         // cut off with pre-vote could neither win nor be won over.
-        if (std::holds_alternative<AppendEntries>(message.body) ||
-            std::holds_alternative<Heartbeat>(message.body)) {
+        if (of_leader(message)) {
             send(message.from, AppendEntriesReply{});
         } else if (const auto* request = std::get_if<RequestVote>(&message.body)) {
             send(message.from, RequestVoteReply{request->pre, false});
@@ -77,20 +83,21 @@ void RaftNode::step(const Message& message) {
         return;
     }
     std::visit(
-        Overloaded{[&](const RequestVote& body) { on_request_vote(message, body); },
-                   [&](const RequestVoteReply& body) { on_request_vote_reply(message, body); },
-                   [&](const AppendEntries& body) { on_append_entries(message, body); },
-                   [&](const AppendEntriesReply& body) { on_append_entries_reply(message, body); },
-                   [&](const Heartbeat& body) { on_heartbeat(message, body); },
-                   [&](const HeartbeatReply& body) { on_heartbeat_reply(message, body); },
-                   [&](const TimeoutNow&) { on_timeout_now(message); }},
+        Overloaded{
+            [&](const RequestVote& body) { on_request_vote(message, body); },
+            [&](const RequestVoteReply& body) { on_request_vote_reply(message, body); },
+            [&](const AppendEntries& body) { on_append_entries(message, body); },
+            [&](const AppendEntriesReply& body) { on_append_entries_reply(message, body); },
+            [&](const Heartbeat& body) { on_heartbeat(message, body); },
+            [&](const HeartbeatReply& body) { on_heartbeat_reply(message, body); },
+            [&](const TimeoutNow&) { on_timeout_now(message); },
+            [&](const InstallSnapshot& body) { on_install_snapshot(message, body); },
+            [&](const InstallSnapshotReply& body) { on_install_snapshot_reply(message, body); }},
         message.body);
 }
 
 void RaftNode::accept_term(const Message& message) {
-    const bool from_leader = std::holds_alternative<AppendEntries>(message.body) ||
-                             std::holds_alternative<Heartbeat>(message.body);
-    become_follower(message.term, from_leader ? message.from : ReplicaId(0));
+    become_follower(message.term, of_leader(message) ? message.from : ReplicaId(0));
 }
 
 void RaftNode::tick() {
@@ -116,15 +123,18 @@ Result<EntryId> RaftNode::propose(SharedBytes data) {
 }
 
 bool RaftNode::has_ready() const {
-    return failure_ || !messages_.empty() || !messages_after_.empty() || !lacking_.empty() ||
-           truncate_from_ || unsent_from_ <= log_.last().index || log_.has_committed() ||
-           vote_unsaved() || !reads_confirmed_.empty() || !reads_failed_.empty() ||
+    return failure_ || !messages_.empty() || !messages_after_.empty() || restored_ ||
+           (snapshot_work_ && role_ == Role::Leader) || !snapshot_requests_.empty() ||
+           !transfers_ended_.empty() || !snapshot_parts_.empty() || truncate_from_ ||
+           unsent_from_ <= log_.last().index || log_.has_committed() || vote_unsaved() ||
+           !reads_confirmed_.empty() || !reads_failed_.empty() ||
            (!reads_.empty() && reads_.front().id > read_round_);
 }
 
 Result<Ready> RaftNode::ready() {
     if (role_ == Role::Leader) {
         send_appends();
+        send_snapshots();
         send_read_round();
     }
     if (failure_) return *failure_;
@@ -135,7 +145,9 @@ Result<Ready> RaftNode::ready() {
         ready.committed = std::move(*committed);
     }
     ready.messages = std::exchange(messages_, {});
-    ready.lacking = std::exchange(lacking_, {});
+    ready.snapshot_requests = std::exchange(snapshot_requests_, {});
+    ready.transfers_ended = std::exchange(transfers_ended_, {});
+    ready.snapshot_parts = std::exchange(snapshot_parts_, {});
     ready.reads = std::exchange(reads_confirmed_, {});
     ready.reads_failed = std::exchange(reads_failed_, {});
     if (unsent_from_ <= log_.last().index) {
@@ -147,7 +159,9 @@ Result<Ready> RaftNode::ready() {
     }
     ready.truncate_from = std::exchange(truncate_from_, std::nullopt);
     ready.messages_after = std::exchange(messages_after_, {});
-    const bool must_write = !ready.entries.empty() || ready.truncate_from || vote_unsaved();
+    ready.restored = std::exchange(restored_, std::nullopt);
+    const bool must_write =
+        !ready.entries.empty() || ready.truncate_from || ready.restored || vote_unsaved();
     if (!must_write && writes_.empty()) {
         // Everything these messages promise is durable already.
         std::move(ready.messages_after.begin(), ready.messages_after.end(),
@@ -198,7 +212,11 @@ bool RaftNode::needs_ticks() const {
 }
 
 void RaftNode::send(ReplicaId to, MessageBody body) {
-    messages_.push_back(Message{options_.self, to, term_, std::move(body)});
+    send(to, term_, std::move(body));
+}
+
+void RaftNode::send(ReplicaId to, Term term, MessageBody body) {
+    messages_.push_back(Message{options_.self, to, term, std::move(body)});
 }
 
 void RaftNode::send_after_persist(ReplicaId to, Term term, MessageBody body) {

@@ -12,7 +12,8 @@
 // break an invariant; those of strangers are ignored: replicas that are in no configuration since
 // the log's base and not in `set_known`.
 // *Spec*: Raft §3 (election.cpp: §3.4, §3.6.1, §9.6 pre-vote, §6.2 check-quorum; replication.cpp:
-// §3.5, §3.6.2, §10.2.1; membership.cpp: §4; transfer.cpp: §3.10; read_index.cpp: §6.4).
+// §3.5, §3.6.2, §10.2.1; membership.cpp: §4; transfer.cpp: §3.10; snapshot.cpp: §5;
+// read_index.cpp: §6.4).
 #pragma once
 
 #include <cstddef>
@@ -27,6 +28,7 @@
 #include "cluster/raft/progress.h"
 #include "cluster/raft/raft_log.h"
 #include "cluster/raft/ready.h"
+#include "cluster/raft/snapshot_transfer.h"
 #include "proto/base/environment.h"
 #include "proto/base/result.h"
 
@@ -43,7 +45,13 @@ struct RaftOptions {
     uint32_t quiesce_rounds = 0;     // idle so long before the group needs no ticks
     std::size_t reads_max = 65'536;  // that wait for a quorum
     std::size_t append_bytes_max = std::size_t{1} << 20;  // data in one AppendEntries
+    std::size_t append_entries_max = 4'096;               // the same in entries
     std::size_t window_bytes_max = std::size_t{4} << 20;  // unanswered, per follower
+    std::size_t window_entries_max = 65'536;
+    SnapshotLimits snapshot;
+    std::size_t snapshots_max = 2;  // sent at a time; others wait
+    // A follower silent for longer, in rounds of check-quorum, keeps no entries from being cut.
+    uint32_t hold_log_rounds = 60;
     std::size_t apply_bytes_max = std::size_t{4} << 20;   // handed out in one Ready
     std::size_t log_memory_bytes = std::size_t{1} << 20;  // applied entries kept for followers
     uint64_t seed = 1;                                    // of the election timeouts
@@ -116,8 +124,23 @@ class RaftNode {
     void applied(LogIndex index);
     // Entries up to here were removed from the log. Requires: index <= applied.
     void cut(EntryId id);
-    // How far the log may be cut without hurting a follower that is still catching up.
-    [[nodiscard]] LogIndex cut_limit() const;
+    // How far the log may be cut without hurting a follower that is still catching up. When the log
+    // is too long such a follower gets a snapshot; only one that is being sent still counts.
+    [[nodiscard]] LogIndex cut_limit(bool too_long = false) const;
+
+    // What a snapshot of the state as it is now holds. Nothing for a newcomer that was not told who
+    // takes part. Requires: the holder applied exactly what it reported.
+    [[nodiscard]] std::optional<SnapshotMeta> snapshot_point() const;
+    // What a SnapshotRequest asked for; `done` with the last chunk, which may be empty. The
+    // snapshot is the one that was opened for the transfer.
+    void snapshot_chunk(const SnapshotRequest& request, const SnapshotMeta& snapshot,
+                        SharedBytes data, bool done);
+    // A snapshot that was received is on stable storage, under a generation that no log names yet.
+    // True: the state is that one now, and the next write carries `restored`. False: it brings
+    // nothing, and its generation is void.
+    [[nodiscard]] bool restore(const SnapshotMeta& snapshot);
+    // What was received cannot be used: to be sent again.
+    void abandon_snapshot();
 
     [[nodiscard]] Role role() const { return role_; }
     [[nodiscard]] Term term() const { return term_; }
@@ -183,6 +206,14 @@ class RaftNode {
     void send_read_round();
     void drop_reads();
 
+    // snapshot.cpp
+    void send_snapshots();
+    void end_transfer(ReplicaId to);
+    void end_transfers();
+    void silent_receiver(ReplicaId replica);
+    void on_install_snapshot(const Message& message, const InstallSnapshot& chunk);
+    void on_install_snapshot_reply(const Message& message, const InstallSnapshotReply& reply);
+
     // quiescence.cpp
     [[nodiscard]] bool idle() const;
     void consider_quiescence();
@@ -191,6 +222,7 @@ class RaftNode {
 
     void accept_term(const Message& message);
     void send(ReplicaId to, MessageBody body);
+    void send(ReplicaId to, Term term, MessageBody body);
     // For answers that promise something: they wait for the next write (§3.8).
     void send_after_persist(ReplicaId to, Term term, MessageBody body);
     [[nodiscard]] HardState hard_state() const;
@@ -245,7 +277,14 @@ class RaftNode {
     std::deque<Write> writes_;  // handed out and not yet durable
     std::vector<Message> messages_;
     std::vector<Message> messages_after_;
-    std::vector<ReplicaId> lacking_;
+    std::optional<SnapshotMeta> restored_;
+    TransferId last_transfer_;
+    std::map<ReplicaId, SnapshotSender> senders_;
+    bool snapshot_work_ = false;  // something to send or to ask for
+    SnapshotReceiver receiver_;
+    std::vector<SnapshotRequest> snapshot_requests_;
+    std::vector<TransferId> transfers_ended_;
+    std::vector<SnapshotPart> snapshot_parts_;
     std::optional<Error> failure_;
 };
 

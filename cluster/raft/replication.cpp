@@ -50,7 +50,8 @@ void RaftNode::append_own(EntryKind kind, SharedBytes data) {
 void RaftNode::send_appends() {
     for (auto& [replica, progress] : progress_) {
         const LogIndex limit = send_limit(replica);
-        while (progress.next() <= limit && progress.may_send(options_.window_bytes_max)) {
+        while (progress.next() <= limit &&
+               progress.may_send(options_.window_bytes_max, options_.window_entries_max)) {
             const Status sent = send_append(replica, progress, false);
             if (!sent) {
                 failure_ = sent.error();
@@ -64,18 +65,14 @@ Status RaftNode::send_append(ReplicaId to, Progress& progress, bool allow_empty)
     const LogIndex previous(progress.next().value() - 1);
     const std::optional<Term> previous_term = log_.term_at(previous);
     if (!previous_term) {
-        // The entries it lacks were cut away.
-        if (std::find(lacking_.begin(), lacking_.end(), to) == lacking_.end()) {
-            lacking_.push_back(to);
-        }
-        progress.probe();  // one question at a time, and nothing counts as on its way
-        progress.sent(previous, 0);
+        progress.need_snapshot();
         return {};
     }
     AppendEntries append;
     append.previous = EntryId{previous, *previous_term};
     append.commit = log_.committed();
-    if (const LogIndex limit = send_limit(to); progress.next() <= limit) {
+    if (LogIndex limit = send_limit(to); progress.next() <= limit) {
+        limit = std::min(limit, LogIndex(previous.value() + options_.append_entries_max));
         Result<std::vector<Entry>> entries =
             log_.slice(progress.next(), limit, options_.append_bytes_max);
         if (!entries) return entries.error();
@@ -162,7 +159,9 @@ void RaftNode::on_append_entries_reply(const Message& message, const AppendEntri
         return;
     }
     if (reply.index > log_.last().index) return;
-    if (!progress.accepted(reply.index)) return;
+    const bool moved = progress.accepted(reply.index, log_.base().index);
+    if (progress.state() != Progress::State::Snapshot) end_transfer(message.from);
+    if (!moved) return;
     advance_commit();
     continue_transfer();
 }
@@ -191,6 +190,12 @@ void RaftNode::on_heartbeat_reply(const Message& message, const HeartbeatReply& 
         transfer_->asked = false;  // TimeoutNow may have been lost
         continue_transfer();
     }
+    const auto sender = senders_.find(message.from);
+    if (sender != senders_.end()) {
+        snapshot_work_ = true;
+        if (!sender->second.heard()) end_transfer(message.from);
+    }
+    if (progress.state() == Progress::State::Snapshot) return;
     const bool stalled = progress.heard();
     if (progress.match() >= log_.last().index) return;
     if (progress.state() == Progress::State::Replicate) {
@@ -220,10 +225,17 @@ void RaftNode::advance_commit() {
     }
 }
 
-LogIndex RaftNode::cut_limit() const {
+LogIndex RaftNode::cut_limit(bool too_long) const {
     LogIndex limit = log_.applied();
     for (const auto& [replica, progress] : progress_) {
-        limit = std::min(limit, progress.match());
+        const auto sender = senders_.find(replica);
+        if (sender != senders_.end()) {
+            const std::optional<SnapshotMeta>& sent = sender->second.snapshot();
+            limit = std::min(limit, sent ? sent->last.index : log_.base().index);
+        } else if (!too_long && progress.silent_rounds() < options_.hold_log_rounds &&
+                   progress.state() != Progress::State::Snapshot) {
+            limit = std::min(limit, progress.match());
+        }
     }
     // Below the first configuration that the group gave it, a newcomer has none to continue from.
     if (limit <= log_.base().index || !configuration_at(limit)) return log_.base().index;

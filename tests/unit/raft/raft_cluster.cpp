@@ -14,102 +14,6 @@ std::string text(ReplicaId id) {
 
 }  // namespace
 
-class Replica::Reader final : public LogReader {
-  public:
-    explicit Reader(const Disk& disk) : disk_(disk) {}
-    [[nodiscard]] Result<std::vector<Entry>> read(LogIndex from, LogIndex to,
-                                                  std::size_t /*bytes_max*/) const override {
-        std::vector<Entry> entries;
-        for (const Entry& entry : disk_.entries) {
-            if (entry.id.index >= from && entry.id.index < to) entries.push_back(entry);
-        }
-        return entries;
-    }
-
-  private:
-    const Disk& disk_;
-};
-
-Replica::Replica(ReplicaId id, Configuration configuration, uint64_t seed)
-    : id_(id), reader_(std::make_unique<Reader>(disk_)) {
-    disk_.configuration = std::move(configuration);
-    restart(seed);
-}
-
-Replica::~Replica() = default;
-
-void Replica::restart(uint64_t seed) {
-    writes_.clear();
-    options.self = id_;
-    options.seed = seed;
-    options.append_bytes_max = 64;
-    options.window_bytes_max = 256;
-    options.apply_bytes_max = 64;
-    options.log_memory_bytes = 32;
-    LogStart start;
-    start.base = disk_.base;
-    start.last = disk_.entries.empty() ? disk_.base : disk_.entries.back().id;
-    start.committed = disk_.state.commit;
-    start.applied = LogIndex(applied_.size());
-    start.configuration = disk_.configuration;
-    for (const Entry& entry : disk_.entries) {
-        if (entry.kind == EntryKind::Configuration) {
-            start.configurations.push_back(
-                {entry.id.index, decode_configuration(entry.data.text()).value()});
-        }
-        if (start.term_starts.empty() || start.term_starts.back().term != entry.id.term) {
-            start.term_starts.push_back(entry.id);
-        }
-    }
-    node_ = std::make_unique<RaftNode>(options, disk_.state, start, *reader_);
-}
-
-void Replica::take(std::vector<Message>& out) {
-    Result<Ready> ready = node_->ready();
-    ASSERT(ready.ok(), "the log in memory can be read");
-    std::move(ready->messages.begin(), ready->messages.end(), std::back_inserter(out));
-    for (Entry& entry : ready->committed) {
-        applied_.push_back(std::move(entry));
-    }
-    if (!applied_.empty()) node_->applied(LogIndex(applied_.size()));
-    reads_.insert(reads_.end(), ready->reads.begin(), ready->reads.end());
-    reads_failed_.insert(reads_failed_.end(), ready->reads_failed.begin(),
-                         ready->reads_failed.end());
-    if (!ready->lacking.empty()) lacking_ = ready->lacking;
-    if (ready->persist.value() == 0) return;
-    writes_.push_back(PendingWrite{ready->persist, ready->truncate_from, std::move(ready->entries),
-                                   ready->hard_state, std::move(ready->messages_after)});
-}
-
-void Replica::write_one(std::vector<Message>& out) {
-    if (writes_.empty()) return;
-    PendingWrite write = std::move(writes_.front());
-    writes_.pop_front();
-    if (write.truncate_from) {
-        std::erase_if(disk_.entries,
-                      [&](const Entry& entry) { return entry.id.index >= *write.truncate_from; });
-    }
-    std::move(write.entries.begin(), write.entries.end(), std::back_inserter(disk_.entries));
-    if (write.state) disk_.state = *write.state;
-    std::move(write.messages_after.begin(), write.messages_after.end(), std::back_inserter(out));
-    node_->persisted(write.number);
-}
-
-void Replica::cut(LogIndex index) {
-    disk_.configuration = node_->configuration_at(index).value();
-    for (const Entry& entry : disk_.entries) {
-        if (entry.id.index == index) disk_.base = entry.id;
-    }
-    std::erase_if(disk_.entries, [&](const Entry& entry) { return entry.id.index <= index; });
-    node_->cut(disk_.base);
-}
-
-void Replica::wait(uint32_t ticks) {
-    for (uint32_t i = 0; i < ticks; ++i) {
-        node_->tick();
-    }
-}
-
 RaftCluster::RaftCluster(uint32_t replicas, uint64_t seed) : random_(seed) {
     for (uint32_t i = 1; i <= replicas; ++i) {
         first_.voters.emplace_back(i);
@@ -222,6 +126,7 @@ bool RaftCluster::propose(const std::string& command) {
 
 void RaftCluster::random_step(bool faults) {
     Replica& one = *replicas_[random_.below(replicas_.size())];
+    if (faults && random_.chance(1, 150)) cut_somewhere(one);
     switch (random_.below(12)) {
         case 0:
             one.node().tick();
@@ -261,6 +166,21 @@ void RaftCluster::random_step(bool faults) {
             break;
         }
     }
+}
+
+// As far as the disk may, with or without regard for those that lag.
+void RaftCluster::cut_somewhere(Replica& one) {
+    if (one.restoring() || one.has_write()) return;
+    const LogIndex limit = one.node().cut_limit(random_.chance(1, 2));
+    if (limit > one.node().log().base().index) one.cut(limit);
+}
+
+uint64_t RaftCluster::restores() const {
+    uint64_t count = 0;
+    for (const auto& replica : replicas_) {
+        count += replica->restores();
+    }
+    return count;
 }
 
 void RaftCluster::violate(const std::string& what) {
@@ -322,7 +242,8 @@ void RaftCluster::check(Replica& replica) {
                              std::any_of(disk.begin(), disk.end(), [&](const Entry& stored) {
                                  return stored.id == entry.id;
                              });
-        if (!durable) violate("R5: applied what the own disk does not hold");
+        if (!durable && !replica.restoring())
+            violate("R5: applied what the own disk does not hold");
     }
 }
 

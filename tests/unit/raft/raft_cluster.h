@@ -29,6 +29,7 @@ struct Disk {
 
 struct PendingWrite {
     PersistNumber number;
+    std::optional<SnapshotMeta> restored;
     std::optional<LogIndex> truncate_from;
     std::vector<Entry> entries;
     std::optional<HardState> state;
@@ -64,7 +65,11 @@ class Replica {
     [[nodiscard]] const Disk& disk() const { return disk_; }
     [[nodiscard]] const std::vector<Entry>& applied() const { return applied_; }
     [[nodiscard]] bool has_write() const { return !writes_.empty(); }
-    [[nodiscard]] const std::vector<ReplicaId>& lacking() const { return lacking_; }
+    // Snapshots that were begun to be sent, and those that were restored.
+    [[nodiscard]] uint32_t snapshots_sent() const { return snapshots_sent_; }
+    [[nodiscard]] uint32_t restores() const { return restores_; }
+    // Its state is that of a snapshot whose write is under way.
+    [[nodiscard]] bool restoring() const { return before_restore_.has_value(); }
     [[nodiscard]] const std::vector<ReadState>& reads() const { return reads_; }
     [[nodiscard]] const std::vector<ReadId>& reads_failed() const { return reads_failed_; }
 
@@ -75,7 +80,19 @@ class Replica {
     Disk disk_;
     std::vector<Entry> applied_;  // as if each were durable at once
     std::deque<PendingWrite> writes_;
-    std::vector<ReplicaId> lacking_;
+    // The state at the time a transfer began, as bytes.
+    struct Source {
+        SnapshotMeta snapshot;
+        std::string bytes;
+    };
+    void read_chunk(const SnapshotRequest& request);
+    void keep(const SnapshotPart& part);
+
+    std::map<TransferId, Source> sources_;
+    std::string received_;
+    std::optional<std::vector<Entry>> before_restore_;
+    uint32_t snapshots_sent_ = 0;
+    uint32_t restores_ = 0;
     std::vector<ReadState> reads_;  // all that were ever confirmed, or failed
     std::vector<ReadId> reads_failed_;
     std::unique_ptr<Reader> reader_;
@@ -115,9 +132,11 @@ class RaftCluster {
     [[nodiscard]] uint64_t committed() const { return committed_.size(); }
     [[nodiscard]] uint64_t crashes() const { return crashes_; }
     [[nodiscard]] uint64_t truncations() const { return truncations_; }
+    [[nodiscard]] uint64_t restores() const;
 
   private:
     void deliver(const Message& message);
+    void cut_somewhere(Replica& one);
     void take(Replica& replica);
     void write_one(Replica& replica);
     void check(Replica& replica);

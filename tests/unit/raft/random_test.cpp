@@ -14,6 +14,7 @@ struct Seen {
     uint64_t committed = 0;
     uint64_t crashes = 0;
     uint64_t truncations = 0;
+    uint64_t restores = 0;
 };
 
 // A failure is repeated with QUORATE_RAFT_SEED=<seed> raft_test "<name>".
@@ -43,6 +44,7 @@ void run(uint32_t replicas, uint64_t seed, Seen& seen) {
     seen.committed += cluster.committed();
     seen.crashes += cluster.crashes();
     seen.truncations += cluster.truncations();
+    seen.restores += cluster.restores();
 }
 
 }  // namespace
@@ -63,4 +65,5 @@ TEST_CASE(
     CHECK(seen.committed > 4'000);
     CHECK(seen.crashes > 200);
     CHECK(seen.truncations > 40);
+    CHECK(seen.restores > 20);
 }
