@@ -1,6 +1,7 @@
 #include "storage/wal_tail.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -57,11 +58,7 @@ std::optional<Record> record_at(std::string_view bytes, std::size_t at) {
 // bytes, made so that every one of them seems to head a record as long as the block.
 class BlockChecksums {
   public:
-    BlockChecksums() : to_(kBlockBytes + 1), shifts_(kBlockBytes + 1) {
-        shifts_[0] = 1U << 31;  // the polynomial 1: bits stand in reverse
-        for (std::size_t n = 1; n <= kBlockBytes; ++n)
-            shifts_[n] = product(shifts_[n - 1], kOneByte);
-    }
+    BlockChecksums() : to_(kBlockBytes + 1), shifts_(shifts()) {}
     void set_block(std::string_view block) {
         for (std::size_t i = 0; i < block.size(); ++i)
             to_[i + 1] = crc32c(block.substr(i, 1), to_[i]);
@@ -76,6 +73,19 @@ class BlockChecksums {
     static constexpr uint32_t kPolynomial = 0x82F63B78U;
     static constexpr uint32_t kOneByte = 1U << (31 - 8);  // x^8
 
+    using Shifts = std::array<uint32_t, kBlockBytes + 1>;
+
+    // Made once: it takes longer than to judge a short log.
+    static const Shifts& shifts() {
+        static const Shifts kShifts = [] {
+            Shifts out;
+            out[0] = 1U << 31;  // the polynomial 1: bits stand in reverse
+            for (std::size_t n = 1; n < out.size(); ++n)
+                out[n] = product(out[n - 1], kOneByte);
+            return out;
+        }();
+        return kShifts;
+    }
     static uint32_t product(uint32_t a, uint32_t b) {
         uint32_t sum = 0;
         for (uint32_t bit = 1U << 31; bit != 0; bit >>= 1) {
@@ -85,8 +95,8 @@ class BlockChecksums {
         return sum;
     }
 
-    std::vector<uint32_t> to_;      // of the block's first so many bytes
-    std::vector<uint32_t> shifts_;  // x^(8n)
+    std::vector<uint32_t> to_;  // of the block's first so many bytes
+    const Shifts& shifts_;      // x^(8n)
 };
 
 // Whether a write begins anywhere behind `at`: its position is unknown once a header is damaged.
