@@ -34,6 +34,15 @@ struct BodyNames {
         return fmt::format("HeartbeatReply read {}", body.read.value());
     }
     std::string operator()(const raft::TimeoutNow&) const { return "TimeoutNow"; }
+    std::string operator()(const raft::InstallSnapshot& body) const {
+        return fmt::format("InstallSnapshot {}/{}, transfer {}, offset {}{}",
+                           body.snapshot.last.index.value(), body.snapshot.last.term.value(),
+                           body.transfer.value(), body.offset, body.done ? ", the last" : "");
+    }
+    std::string operator()(const raft::InstallSnapshotReply& body) const {
+        return fmt::format("InstallSnapshotReply transfer {}, wants {}", body.transfer.value(),
+                           body.offset);
+    }
 };
 
 const char* name_of(SimEventKind kind) {
