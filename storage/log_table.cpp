@@ -283,17 +283,22 @@ Status LogTable::translate(const LogHardState& change, std::vector<LogOperation>
 Status LogTable::translate(const LogMeta& change, std::vector<LogOperation>& out) {
     const auto [found, created] = tails_.try_emplace(change.group);
     Tail& tail = found->second;
-    if (created) {
-        tail.last = change.meta.base;
-        tail.chain = change.meta.base_chain;
-    } else if (change.meta.base != tail.meta.base) {
+    const bool renamed = !created && change.meta.replica != tail.meta.replica;
+    if (created || renamed) {
+        // Another replica may have been here: nothing that it promised binds this one. What is left
+        // of it may be unreadable.
+        tail.hard_state = HardState{};
+        out.push_back(
+            put(log_key(change.group, LogRecord::HardState), encode_hard_state(tail.hard_state)));
+    }
+    if (created || renamed || change.meta.base != tail.meta.base) {
         // The state was replaced as a whole (a snapshot): no old entry continues it.
         LogOperation range;
         range.op = LogOp::RemoveRange;
         range.key = entry_key(change.group, LogIndex(0));
         range.value = entry_key(change.group, LogIndex(UINT64_MAX));
         out.push_back(std::move(range));
-        ++tail.truncations;
+        if (!created) ++tail.truncations;
         out.push_back(put(log_key(change.group, LogRecord::Truncations),
                           encode_truncations(tail.truncations)));
         tail.last = change.meta.base;

@@ -30,6 +30,7 @@ Status Group::propose(std::string_view command, Growth growth) {
     const storage::DiskState disk = this->disk();
     if (disk == storage::DiskState::Stop ||
         (disk == storage::DiskState::Full && growth == Growth::Grows)) {
+        leave_full_disk();
         return refuse(ErrorCode::LimitExceeded, "the disk is full");
     }
     if (!pending_.empty() && pending_.bytes() + command.size() > options_.entry_bytes) {
@@ -80,6 +81,8 @@ void Group::touch() {
 
 void Group::tick() {
     if (health() != GroupHealth::Sound) return;
+    if (disk_patience_ > 0) --disk_patience_;
+    leave_full_disk();
     raft_->tick();
     if (raft_->has_ready() || has_pending()) touch();
 }
@@ -93,6 +96,9 @@ void Group::fail(GroupHealth health, const std::string& why) {
     health_.store(health, std::memory_order_release);
     committed_.clear();
     drop_proposals();
+    drop_reads();
+    sources_.clear();
+    incoming_.reset();
     if (std::exchange(leading_, false)) machine_.on_follower(led_term_);
 }
 
@@ -110,8 +116,21 @@ bool Group::collect(storage::LogBatch& batch, bool hold) {
     raft::Ready& ready = *taken;
     send(ready.messages);
     committed_ = std::move(ready.committed);
+    take_reads(ready);
+    for (const raft::TransferId ended : ready.transfers_ended) {
+        sources_.erase(ended);
+    }
+    for (const raft::SnapshotRequest& request : ready.snapshot_requests) {
+        read_chunk(request);
+    }
+    for (const raft::SnapshotPart& part : ready.snapshot_parts) {
+        keep_part(part);
+    }
+    if (health() != GroupHealth::Sound) return false;
+    if (raft_->has_ready()) touch();
     if (ready.persist.value() == 0) return false;
-    if (std::exchange(meta_unwritten_, false)) batch.meta(options_.id, meta_);
+    if (ready.restored || std::exchange(meta_unwritten_, false)) batch.meta(options_.id, meta_);
+    if (void_when_named_ && !names_) names_ = ready.persist;
     if (ready.truncate_from) batch.truncate(options_.id, *ready.truncate_from);
     for (const raft::Entry& entry : ready.entries) {
         batch.append(options_.id, entry.id, static_cast<uint8_t>(entry.kind), entry.data);
@@ -152,9 +171,13 @@ void Group::persisted() {
     ASSERT(!waiting_.empty(), "a write completed that nobody waits for");
     Waiting done = std::move(waiting_.front());
     waiting_.pop_front();
-    if (health() != GroupHealth::Sound) return;
+    if (health() != GroupHealth::Sound || done.number.value() == 0) return;
     send(done.messages);
     raft_->persisted(done.number);
+    if (names_ == done.number) {
+        names_.reset();
+        void_generation(*std::exchange(void_when_named_, std::nullopt));
+    }
     touch();
 }
 
@@ -198,6 +221,7 @@ void Group::after_apply() {
     }
     if (health() != GroupHealth::Sound) return;
     raft_->applied(applied_.index);
+    answer_reads();
     machine_.applied(applied_.index);
     update_role();
     if (raft_->has_ready()) touch();
@@ -283,7 +307,10 @@ void Group::count_log_bytes(const std::vector<raft::Entry>& entries) {
 
 void Group::cut(LogIndex synced, storage::LogBatch& batch) {
     if (health() != GroupHealth::Sound) return;
-    const LogIndex limit = std::min(synced, raft_->cut_limit());
+    // The state has just become another one; what was flushed says nothing of it.
+    if (void_when_named_) return;
+    const bool too_long = log_bytes() > options_.log_bytes_max;
+    const LogIndex limit = std::min(synced, raft_->cut_limit(too_long));
     if (limit <= raft_->log().base().index) return;
     const EntryId base{limit, *raft_->log().term_at(limit)};
     meta_.configuration = raft::encode(*raft_->configuration_at(limit));

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "cluster/group/command_batch.h"
+#include "cluster/group/snapshot_stream.h"
 #include "cluster/group/state_machine.h"
 #include "cluster/raft/raft_node.h"
 #include "proto/base/environment.h"
@@ -37,8 +40,19 @@ class MessageSink {
     virtual void send(GroupId group, raft::Message message) = 0;
 };
 
+// Flushes the state store away from the worker, which must not wait for it.
+class StateFlusher {
+  public:
+    virtual ~StateFlusher() = default;
+    // Runs `done` on the group's worker when everything written before this call is on stable
+    // storage. A flush that fails ends the process.
+    virtual void flush(std::function<void()> done) = 0;
+};
+
 struct GroupOptions {
     GroupId id;
+    // Both for a group that is not on this disk yet. A configuration that does not name `self`
+    // makes a newcomer, which learns from the group who takes part.
     ReplicaId self{1};
     raft::Configuration configuration{{ReplicaId{1}}};
     std::size_t entry_bytes = std::size_t{1} << 20;           // commands of one entry, about
@@ -46,6 +60,10 @@ struct GroupOptions {
     std::size_t in_flight_commands_max = std::size_t{1} << 18;
     uint32_t election_ticks = 10;
     uint32_t heartbeat_ticks = 2;
+    uint32_t priority = raft::kNormalPriority;
+    uint32_t quiesce_rounds = 0;  // see RaftOptions; needs somebody who calls `wake`
+    // A longer log is cut although a replica still needs it: it then gets a snapshot.
+    uint64_t log_bytes_max = uint64_t{256} << 20;
     uint64_t seed = 1;
 };
 
@@ -56,6 +74,7 @@ struct GroupContext {
     const Clock& clock;
     storage::DiskWatch* disk = nullptr;  // null: never full
     MessageSink* messages = nullptr;     // null: requires a single voter
+    StateFlusher* flusher = nullptr;     // null: the worker waits
 };
 
 // What to report of a group; readable from any thread.
@@ -120,10 +139,27 @@ class Group {
     [[nodiscard]] storage::StateStore& state() { return *state_; }
     [[nodiscard]] std::size_t in_flight_bytes() const { return in_flight_bytes_; }
 
+    // The core's own, with its errors; Unavailable when not Sound.
+    [[nodiscard]] Result<EntryId> change(const raft::Configuration& target);
+    [[nodiscard]] Status transfer(ReplicaId to);
+    void set_known(std::vector<ReplicaId> replicas);
+    void set_priority(uint32_t priority);
+    void wake();
+    // The configuration in force; empty when not Sound.
+    [[nodiscard]] raft::Configuration configuration() const;
+    // Calls `done` once: with true when a quorum has confirmed this leader since the call and the
+    // machine holds everything that was committed then; with false when leadership ended before.
+    // Not called within this call. *Errors*: as RaftNode::read_index; Unavailable when not Sound.
+    [[nodiscard]] Status read(std::function<void(bool)> done);
+
+    // A replica that is not Sound begins anew as a newcomer: what it had on this disk is void.
+    // Requires: `self` was never used before, and the configuration does not name it.
+    // *Errors*: InvalidArgument for what cannot be so, or a group that is Sound.
+    [[nodiscard]] Status rejoin(ReplicaId self, const raft::Configuration& configuration);
+
     void step(const raft::Message& message);
     // Stands for election without waiting for the timeout.
     void campaign();
-
     [[nodiscard]] GroupHealth health() const { return health_.load(std::memory_order_acquire); }
     [[nodiscard]] const std::string& failure() const { return failure_; }  // worker's thread
     // Bytes of entries since the last cut.
@@ -138,11 +174,17 @@ class Group {
     friend class GroupRunner;
     class Reader;
 
-    struct AppliedRecord;
+    // What ties the state to the log: how far it is applied.
+    struct AppliedRecord {
+        EntryId id;
+        ClusterTime time;
+    };
 
     [[nodiscard]] Status recover();
     [[nodiscard]] Status recover_from(const storage::GroupLog& log);
-    [[nodiscard]] Result<AppliedRecord> read_applied() const;
+    [[nodiscard]] static Result<AppliedRecord> read_applied(const storage::StateStore& state);
+    [[nodiscard]] Status start_raft(const raft::HardState& hard_state, const raft::LogStart& start);
+    void begin_anew();
     void write_applied(storage::StateBatch& batch) const;
     void fail(GroupHealth health, const std::string& why);
 
@@ -166,6 +208,17 @@ class Group {
     // A flush that began after `synced` was read is on disk: cuts the log below it.
     void cut(LogIndex synced, storage::LogBatch& batch);
 
+    // group_snapshot.cpp
+    void read_chunk(const raft::SnapshotRequest& request);
+    void keep_part(const raft::SnapshotPart& part);
+    void restore(Generation generation);
+    void flush_state(std::function<void()> then);
+    void void_generation(Generation generation);
+
+    void take_reads(const raft::Ready& ready);
+    void answer_reads();
+    void drop_reads();
+    void leave_full_disk();
     void seal_pending();
     void send(std::vector<raft::Message>& messages);
     void update_role();
@@ -185,6 +238,17 @@ class Group {
     struct Waiting {
         raft::PersistNumber number;
         std::vector<raft::Message> messages;
+    };
+
+    // A snapshot on its way to another replica, and one from another.
+    struct Source {
+        raft::SnapshotMeta snapshot;
+        std::unique_ptr<SnapshotReader> reader;
+    };
+    struct Incoming {
+        raft::SnapshotMeta snapshot;
+        Generation generation;
+        std::unique_ptr<SnapshotWriter> writer;
     };
 
     struct LogSpan {
@@ -213,6 +277,16 @@ class Group {
     std::size_t in_flight_commands_ = 0;
     std::deque<Waiting> waiting_;         // for the disk
     std::vector<raft::Entry> committed_;  // of this turn
+    std::map<raft::TransferId, Source> sources_;
+    std::optional<Incoming> incoming_;
+    Generation last_generation_;                 // ever written under in this process
+    std::optional<Generation> void_when_named_;  // replaced by the one that the next write names
+    std::optional<raft::PersistNumber> names_;   // that write
+    std::map<raft::ReadId, std::function<void(bool)>> reads_;
+    std::deque<raft::ReadState> confirmed_reads_;  // wait until they are applied
+    uint32_t disk_patience_ = 0;                   // ticks until leadership is offered again
+    bool disk_full_ = false;
+    uint32_t priority_;
 
     bool leading_ = false;
     Term led_term_;

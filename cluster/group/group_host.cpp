@@ -2,6 +2,7 @@
 
 #include <array>
 #include <condition_variable>
+#include <functional>
 #include <latch>
 #include <map>
 #include <mutex>
@@ -15,13 +16,24 @@
 
 namespace quorate::cluster {
 namespace {
-
 // How often the thread that flushes looks whether it is time, and the durable mark is written.
 constexpr std::chrono::milliseconds kHousekeeping{1000};
-
 }  // namespace
 
 class GroupHost::Impl {
+    // Hands a worker's flushes to the thread that keeps house.
+    struct Flusher final : StateFlusher {
+        Flusher(Impl& owner, WorkerId id) : host(owner), worker(id) {}
+        void flush(std::function<void()> done) override {
+            const std::lock_guard lock(host.house_mutex_);
+            host.flushes_.emplace_back(worker, std::move(done));
+            host.house_wake_.notify_one();
+        }
+        Impl& host;
+        const WorkerId worker;
+    };
+    using Flushes = std::vector<std::pair<WorkerId, std::function<void()>>>;
+
   public:
     explicit Impl(GroupHostOptions options)
         : options_(std::move(options)),
@@ -58,6 +70,7 @@ class GroupHost::Impl {
     void report_loaded();
     void housekeeping();
     void keep_house(std::chrono::nanoseconds& dirty_since);
+    void serve(Flushes flushes);
     [[nodiscard]] uint64_t log_bytes() const;
     void report_errors();
 
@@ -67,6 +80,7 @@ class GroupHost::Impl {
     std::unique_ptr<storage::RocksEngine> engine_;
     std::unique_ptr<storage::DiskWatch> disk_;
     std::unique_ptr<storage::LogWriter> writer_;
+    std::vector<std::unique_ptr<Flusher>> flushers_;  // by worker
     std::vector<std::unique_ptr<Worker>> workers_;
     std::map<GroupId, Plan> plan_;
     std::map<GroupId, Group*> groups_;  // filled by start(), constant afterwards
@@ -81,6 +95,7 @@ class GroupHost::Impl {
     std::mutex house_mutex_;
     std::condition_variable house_wake_;
     bool house_stopping_ = false;
+    Flushes flushes_;  // asked for; one a group at most
     std::thread house_;
 };
 
@@ -117,11 +132,12 @@ Status GroupHost::Impl::open() {
 }
 
 void GroupHost::Impl::make_workers() {
-    const GroupContext context{engine_->log(), engine_->state(), clock_, disk_.get(),
-                               options_.messages};
+    GroupContext context{engine_->log(), engine_->state(), clock_, disk_.get(), options_.messages};
     for (uint32_t i = 0; i < options_.workers; ++i) {
         WorkerOptions worker;
         worker.id = WorkerId(static_cast<uint16_t>(i));
+        flushers_.push_back(std::make_unique<Flusher>(*this, worker.id));
+        context.flusher = flushers_.back().get();
         worker.mailbox_tasks_max = options_.mailbox_tasks_max;
         worker.metrics = options_.metrics;
         worker.on_failure = [this](const Error& error) { failed(error); };
@@ -187,18 +203,13 @@ Status GroupHost::Impl::start() {
 void GroupHost::Impl::report_loaded() {
     if (options_.log == nullptr) return;
     for (const GroupReport& report : reports()) {
-        switch (report.health) {
-            case GroupHealth::Sound:
-                break;
-            case GroupHealth::Amnesic:
-                options_.log->error(
-                    "replica has lost what it promised and takes no part; rebuild it",
-                    {{"group", report.id.value()}, {"what", report.failure}});
-                break;
-            case GroupHealth::Failed:
-                options_.log->error("replica is damaged and takes no part; rebuild it",
-                                    {{"group", report.id.value()}, {"what", report.failure}});
-                break;
+        const std::initializer_list<LogField> fields = {{"group", report.id.value()},
+                                                        {"what", report.failure}};
+        if (report.health == GroupHealth::Amnesic) {
+            options_.log->error("replica has lost what it promised and takes no part; rebuild it",
+                                fields);
+        } else if (report.health == GroupHealth::Failed) {
+            options_.log->error("replica is damaged and takes no part; rebuild it", fields);
         }
     }
 }
@@ -265,9 +276,8 @@ Status GroupHost::Impl::flush() {
 
 uint64_t GroupHost::Impl::log_bytes() const {
     uint64_t bytes = 0;
-    for (const auto& [id, group] : groups_) {
+    for (const auto& [id, group] : groups_)
         bytes += group->log_bytes();
-    }
     return bytes;
 }
 
@@ -287,10 +297,27 @@ void GroupHost::Impl::housekeeping() {
     ::pthread_setname_np(::pthread_self(), "housekeeping");
     std::chrono::nanoseconds dirty_since{};
     std::unique_lock lock(house_mutex_);
-    while (!house_wake_.wait_for(lock, kHousekeeping, [this] { return house_stopping_; })) {
+    const auto called = [this] { return house_stopping_ || !flushes_.empty(); };
+    for (;;) {
+        const bool timed_out = !house_wake_.wait_for(lock, kHousekeeping, called);
+        if (house_stopping_) return;
+        Flushes flushes = std::exchange(flushes_, {});
         lock.unlock();
-        keep_house(dirty_since);
+        if (timed_out) keep_house(dirty_since);
+        if (!flushes.empty()) serve(std::move(flushes));
         lock.lock();
+    }
+}
+
+// One flush for all that were asked for before it began.
+void GroupHost::Impl::serve(Flushes flushes) {
+    const Status flushed = engine_->state().flush();
+    if (!flushed) {
+        failed(flushed.error());
+        return;
+    }
+    for (auto& [worker, done] : flushes) {
+        this->worker(worker).post_reserved(std::move(done));
     }
 }
 

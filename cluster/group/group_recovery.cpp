@@ -38,11 +38,6 @@ Status read_configurations(const storage::GroupLog& log, raft::LogStart& start) 
 
 }  // namespace
 
-struct Group::AppliedRecord {
-    EntryId id;
-    ClusterTime time;
-};
-
 Result<std::unique_ptr<Group>> Group::open(const GroupOptions& options, const GroupContext& context,
                                            StateMachine& machine) {
     const raft::Configuration lone{{options.self}};
@@ -62,7 +57,7 @@ Result<std::unique_ptr<Group>> Group::open(const GroupOptions& options, const Gr
 }
 
 Group::Group(const GroupOptions& options, const GroupContext& context, StateMachine& machine)
-    : options_(options), context_(context), machine_(machine) {}
+    : options_(options), context_(context), machine_(machine), priority_(options.priority) {}
 
 Group::~Group() = default;
 
@@ -89,7 +84,7 @@ Status Group::recover_from(const storage::GroupLog& log) {
     if (Status read = read_configurations(log, start); !read) return read;
     state_ = std::make_unique<storage::StateView>(
         context_.state, storage::state_prefix(options_.id, meta_.generation));
-    const Result<AppliedRecord> applied = read_applied();
+    const Result<AppliedRecord> applied = read_applied(*state_);
     if (!applied) return applied.error();
     applied_ = applied->id;
     time_ = applied->time;
@@ -104,21 +99,9 @@ Status Group::recover_from(const storage::GroupLog& log) {
                                              number(log.meta.base.index)};
     }
     start.applied = applied_.index;
-    reader_ = std::make_unique<Reader>(context_.log, options_.id);
-    raft::RaftOptions raft_options;
-    raft_options.self = meta_.replica;
-    raft_options.election_ticks = options_.election_ticks;
-    raft_options.heartbeat_ticks = options_.heartbeat_ticks;
-    raft_options.seed = options_.seed;
-    auto node = std::make_unique<raft::RaftNode>(
-        std::move(raft_options),
-        raft::HardState{log.hard_state.term, log.hard_state.voted_for, log.hard_state.commit},
-        start, *reader_);
-    if (node->log().term_at(applied_.index) != applied_.term) {
-        return Error{ErrorCode::Corrupt, "the state does not belong to the log"};
-    }
-    if (Status loaded = machine_.load(*state_, applied_.index, time_); !loaded) return loaded;
-    raft_ = std::move(node);
+    const raft::HardState hard_state{log.hard_state.term, log.hard_state.voted_for,
+                                     log.hard_state.commit};
+    if (Status started = start_raft(hard_state, start); !started) return started;
     if (log.bytes > 0) log_spans_.push_back(LogSpan{log.last.index, log.bytes});
     log_bytes_.store(log.bytes, std::memory_order_relaxed);
     state_written_.store(applied_.index.value(), std::memory_order_release);
@@ -130,9 +113,74 @@ Status Group::recover_from(const storage::GroupLog& log) {
     return {};
 }
 
-Result<Group::AppliedRecord> Group::read_applied() const {
+// The core and the machine, from where log and state are.
+Status Group::start_raft(const raft::HardState& hard_state, const raft::LogStart& start) {
+    reader_ = std::make_unique<Reader>(context_.log, options_.id);
+    raft::RaftOptions raft_options;
+    raft_options.self = meta_.replica;
+    raft_options.election_ticks = options_.election_ticks;
+    raft_options.heartbeat_ticks = options_.heartbeat_ticks;
+    raft_options.priority = priority_;
+    raft_options.quiesce_rounds = options_.quiesce_rounds;
+    raft_options.seed = options_.seed;
+    auto node =
+        std::make_unique<raft::RaftNode>(std::move(raft_options), hard_state, start, *reader_);
+    if (node->log().term_at(applied_.index) != applied_.term) {
+        return Error{ErrorCode::Corrupt, "the state does not belong to the log"};
+    }
+    if (Status loaded = machine_.load(*state_, applied_.index, time_); !loaded) return loaded;
+    raft_ = std::move(node);
+    return {};
+}
+
+// R6: a replica that may have forgotten a promise must not speak under its old name. The state it
+// begins with is empty, on stable storage, before the first message could make it promise anything.
+Status Group::rejoin(ReplicaId self, const raft::Configuration& configuration) {
+    if (health() == GroupHealth::Sound) {
+        return Error{ErrorCode::InvalidArgument, "this replica needs no new name"};
+    }
+    if (self.value() == 0 || self == meta_.replica || !raft::valid(configuration) ||
+        configuration.contains(self) || context_.messages == nullptr) {
+        return Error{ErrorCode::InvalidArgument, "not a newcomer's name and configuration"};
+    }
+    last_generation_ = std::max(last_generation_, meta_.generation).next();
+    meta_ = storage::GroupMeta{};
+    meta_.generation = last_generation_;
+    meta_.replica = self;
+    meta_.configuration = raft::encode(configuration);
+    void_generation(meta_.generation);
+    flush_state([this] { begin_anew(); });
+    return {};
+}
+
+void Group::begin_anew() {
+    meta_unwritten_ = true;
+    // What is under way belongs to the old name: its completion means nothing any more.
+    for (Waiting& write : waiting_) {
+        write = Waiting{};
+    }
+    applied_ = EntryId{};
+    time_ = ClusterTime{};
+    raft_.reset();
+    state_ = std::make_unique<storage::StateView>(
+        context_.state, storage::state_prefix(options_.id, meta_.generation));
+    raft::LogStart start;
+    start.configuration = raft::decode_configuration(meta_.configuration).value();
+    if (Status started = start_raft(raft::HardState{}, start); !started) {
+        fail(GroupHealth::Failed, started.error().message);
+        return;
+    }
+    log_spans_.clear();
+    log_bytes_.store(0, std::memory_order_relaxed);
+    state_written_.store(0, std::memory_order_release);
+    failure_.clear();
+    health_.store(GroupHealth::Sound, std::memory_order_release);
+    touch();
+}
+
+Result<Group::AppliedRecord> Group::read_applied(const storage::StateStore& state) {
     std::string value;
-    const Result<bool> found = state_->get(applied_key(), value);
+    const Result<bool> found = state.get(applied_key(), value);
     if (!found) return found.error();
     AppliedRecord record;
     if (!*found) return record;

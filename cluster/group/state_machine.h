@@ -19,7 +19,8 @@ struct CommandEntry {
 };
 
 // *Thread*: the group's worker; every call, in this order: `load`, then `apply`... `applied` per
-// turn, with `on_leader` and `on_follower` in between.
+// turn, with `on_leader` and `on_follower` in between. `load` again, with another store, when a
+// snapshot has replaced the state of a follower: nothing of before may be left.
 // *Owner*: whoever built it; it outlives the host.
 // *Errors*: an error of `load` or `apply` stops this replica of the group, for ever in this
 // process, and is reported. `apply` answers Corrupt for what no leader could have proposed.
