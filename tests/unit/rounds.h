@@ -12,6 +12,9 @@ inline constexpr uint64_t kShare = 10;
 inline constexpr uint64_t kShare = 1;
 #endif
 
+// Whether all of it runs: only then what it came across has to be of every kind.
+inline constexpr bool kWhole = kShare == 1;
+
 // At least one.
 constexpr uint64_t rounds(uint64_t full) {
     return full < kShare ? 1 : full / kShare;

@@ -1,14 +1,19 @@
 #include "tests/sim/raft/campaign.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/rounds.h"
 
 using namespace quorate::sim;
+using quorate::test::kWhole;
+using quorate::test::rounds;
 
 TEST_CASE("no fault breaks R1 to R6 of a Raft group, and once healed it goes on [R9]") {
     RaftCampaign campaign;
-    campaign.seeds = 60;
+    campaign.seeds = rounds(60);
     campaign.steps = 10'000;
     RaftCampaignResult result = run_raft_campaign(campaign);
     CHECK(result.failed == 0);
+    if (!kWhole) return;
+    // It really happened.
     CHECK(result.counts[RaftCount::Crashes] > 1'000);
     CHECK(result.counts[RaftCount::LeaderWithUncommittedTail] > 100);
     CHECK(result.counts[RaftCount::TailTruncated] > 5);
