@@ -1,5 +1,7 @@
 #include "bench/load/retained.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "bench/load/feed.h"
@@ -45,10 +47,33 @@ class Retained final : public Feed {
             const auto cpu = static_cast<double>((probe_.cpu() - write_cpu).count());
             result.extra.emplace_back("cpu_us_per_written", cpu / 1000.0 / written);
         }
+        if (options_.qos == 0) {
+            if (Failure failure = settle()) return failure;
+        }
         if (Failure failure = read(result)) return failure;
         return publish_all(options_.clients, [this](std::uint64_t number) {
             return FeedMessage{topic(number), Stamp{0, number, {}}, true, true};
         });
+    }
+
+    // Nobody says when a message of QoS 0 is stored: a reader that is not measured takes each of
+    // them, retained or as it is passed on. Otherwise readers could come before the last ones.
+    Failure settle() {
+        std::vector<DialPlan> plans = {plan("w", 0)};
+        plans[0].role = Role::subscriber;
+        plans[0].filters = {options_.topic_root() + "/r/#"};
+        settled_.assign(options_.clients, false);
+        settling_ = true;
+        last_message_ = monotonic_now();
+        Dialer dialer(loop_, *this, DialLimits{.timeout = options_.timeout});
+        if (Failure failure = dialer.run(plans)) return failure;
+        wait_until([this] {
+            return std::find(settled_.begin(), settled_.end(), false) == settled_.end();
+        });
+        settling_ = false;
+        for (const Dialed& dialed : dialer.dialed())
+            disconnect(*dialed.connection, true);
+        return std::nullopt;
     }
 
     Failure read(Result& result) {
@@ -84,6 +109,11 @@ class Retained final : public Feed {
 
     void on_message(Connection& reader, const Publish& publish, Nanos now) override {
         last_message_ = now;
+        if (settling_) {
+            const std::optional<Stamp> early = read_stamp(publish.payload, options_.run_id);
+            if (early && early->sequence < options_.clients) settled_[early->sequence] = true;
+            return;
+        }
         const std::optional<Stamp> stamp = read_stamp(publish.payload, options_.run_id);
         if (!stamp || publish.payload.size() != options_.payload_bytes) {
             ++findings_.corrupted;
@@ -110,6 +140,8 @@ class Retained final : public Feed {
 
     const ProcessProbe& probe_;
     std::vector<std::vector<bool>> seen_;  // by reader and topic
+    std::vector<bool> settled_;            // by topic: the broker has it
+    bool settling_ = false;
     std::uint64_t distinct_ = 0;
     Nanos last_message_{0};
 };
