@@ -85,6 +85,9 @@ void RaftCheckers::sent(const ReplicaView& view, const raft::Message& message) {
         if (reply->accepted) check_acceptance(view, message, reply->index);
     } else if (std::holds_alternative<raft::RequestVote>(message.body)) {
         violate(members_.campaigns(view));
+    } else if (const auto* part = std::get_if<raft::InstallSnapshot>(&message.body)) {
+        violate(
+            members_.in_snapshot(view, part->snapshot.last.index, part->snapshot.configuration));
     } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
         check_heartbeat(view, message, heartbeat->commit);
     } else if (std::holds_alternative<raft::TimeoutNow>(message.body)) {
@@ -184,7 +187,15 @@ void RaftCheckers::check_leader(const ReplicaView& view) {
 void RaftCheckers::check_commit(const ReplicaView& view) {
     Watched& watched = watched_[view.replica];
     const LogIndex committed = view.node.log().committed();
-    LogIndex index = std::max(watched.committed, view.log.base().index);
+    const EntryId base = view.log.base();
+    if (base.index > watched.committed &&
+        (base.index.value() > committed_.size() ||
+         committed_[base.index.value() - 1].chain != view.log.at(base.index)->chain)) {
+        violate(fmt::format("R4: the log of replica {} begins after {}, which was not committed",
+                            view.id().value(), base.index.value()));
+        return;
+    }
+    LogIndex index = std::max(watched.committed, base.index);
     watched.committed = committed;
     const bool leads = watched.led == view.node.term();
     while (index < committed) {
@@ -213,10 +224,27 @@ void RaftCheckers::check_commit(const ReplicaView& view) {
         }
         if (leads && index == committed) violate(members_.committed(view, index));
         const raft::ConfigurationEntry& change = view.log.change_at(index);
-        if (change.index == index && change.configuration.joint()) {
-            ++counts_[RaftCount::JointCommitted];
-        }
+        if (change.index != index) continue;
+        members_.committed_change(change);
+        if (change.configuration.joint()) ++counts_[RaftCount::JointCommitted];
     }
+}
+
+void RaftCheckers::received(const ReplicaView& view, const SimSnapshot& snapshot) {
+    const EntryId last = snapshot.meta.last;
+    const MachineState& state = snapshot.state;
+    const bool known = last.index.value() > 0 && last.index.value() <= committed_.size();
+    if (state.applied == last && known && committed_[last.index.value() - 1].chain == state.chain &&
+        grown(digests_, last.index.value()) == state.digest) {
+        return;
+    }
+    violate(fmt::format("R4: replica {} receives a snapshot as of {} with the state of {}",
+                        view.id().value(), last.index.value(), state.applied.index.value()));
+}
+
+void RaftCheckers::cut(const ReplicaView& view, LogIndex index,
+                       const raft::Configuration& configuration) {
+    violate(members_.in_snapshot(view, index, configuration));
 }
 
 void RaftCheckers::applied(const ReplicaView& view) {

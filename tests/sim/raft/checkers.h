@@ -38,6 +38,12 @@ class RaftCheckers {
     void sent(const ReplicaView& view, const raft::Message& message);
     // After each thing a replica did. `handed_out`: `view.log` is all of its log.
     void observe(const ReplicaView& view, bool handed_out);
+    // A group begins with this configuration.
+    void begin(const raft::Configuration& configuration) { members_.begin(configuration); }
+    // A snapshot is whole at its receiver: what it says and what it holds.
+    void received(const ReplicaView& view, const SimSnapshot& snapshot);
+    // The log is cut: what it keeps as the configuration at its base.
+    void cut(const ReplicaView& view, LogIndex index, const raft::Configuration& configuration);
     // `view.machine` has just applied an entry.
     void applied(const ReplicaView& view);
 

@@ -52,6 +52,12 @@ constexpr std::array<std::string_view, kRaftCounts> kNames = {
     "TimeoutNow sent",
     "quiesced",
     "woken",
+    "snapshots begun",
+    "snapshots installed",
+    "snapshot installed while appending",
+    "second snapshot during the first",
+    "snapshot of what is known",
+    "crash at a chunk",
 };
 
 }  // namespace

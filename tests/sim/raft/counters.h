@@ -58,6 +58,12 @@ enum class RaftCount : uint8_t {
     TimeoutNowSent,
     Quiesced,
     Woken,
+    SnapshotsSent,
+    SnapshotsInstalled,
+    SnapshotWhileWriting,
+    SnapshotAfterSnapshot,
+    SnapshotKnown,
+    CrashAtChunk,
     End,
 };
 constexpr uint32_t kRaftCounts = static_cast<uint32_t>(RaftCount::End);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proto/base/assert.h"
+#include "proto/base/bytes.h"
 #include "proto/base/hash.h"
 
 namespace quorate::sim {
@@ -56,7 +57,36 @@ void SimDisk::forget(Random& random, bool everything) {
     }
 }
 
+std::string encode(const MachineState& state, std::size_t bytes) {
+    std::string out;
+    RecordWriter writer(out);
+    writer.id(state.applied.index);
+    writer.id(state.applied.term);
+    writer.u64(state.chain);
+    writer.u64(state.digest);
+    out.append(bytes, 'x');
+    return out;
+}
+
+MachineState decode_machine(std::string_view bytes) {
+    RecordReader reader(bytes);
+    MachineState state;
+    state.applied.index = reader.id<LogIndex>();
+    state.applied.term = reader.id<Term>();
+    state.chain = reader.u64();
+    state.digest = reader.u64();
+    return state;
+}
+
 void SimDisk::make_durable(const SimWrite& write) {
+    if (write.restored) {
+        // Generation, base and configuration in one write: nothing of the old log remains.
+        base_ = write.restored->meta.last;
+        base_chain_ = write.restored->state.chain;
+        configuration_ = write.restored->meta.configuration;
+        flushed_ = write.restored->state;
+        entries_.clear();
+    }
     if (write.truncate_from) {
         while (!entries_.empty() && entries_.back().entry.id.index >= *write.truncate_from) {
             entries_.pop_back();

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,8 +34,19 @@ struct MachineState {
     uint64_t digest = 0;  // of the commands
 };
 
+// The state machine as it travels: padded, so that it takes some chunks.
+[[nodiscard]] std::string encode(const MachineState& state, std::size_t bytes);
+[[nodiscard]] MachineState decode_machine(std::string_view bytes);
+
+// A snapshot as of `meta.last`.
+struct SimSnapshot {
+    raft::SnapshotMeta meta;
+    MachineState state;
+};
+
 struct SimWrite {
     raft::PersistNumber number;  // 0: nobody is told
+    std::optional<SimSnapshot> restored;
     std::optional<LogIndex> truncate_from;
     std::vector<ChainedEntry> entries;
     std::optional<raft::HardState> hard_state;

@@ -48,6 +48,23 @@ Finding MembershipChecker::campaigns(const ReplicaView& view) const {
                        view.id().value(), committed.value());
 }
 
+void MembershipChecker::committed_change(const raft::ConfigurationEntry& change) {
+    if (committed_changes_.empty() || committed_changes_.back().index < change.index) {
+        committed_changes_.push_back(change);
+    }
+}
+
+Finding MembershipChecker::in_snapshot(const ReplicaView& view, LogIndex index,
+                                       const raft::Configuration& configuration) const {
+    for (auto change = committed_changes_.rbegin(); change != committed_changes_.rend(); ++change) {
+        if (change->index > index) continue;
+        if (change->configuration == configuration) return {};
+        break;
+    }
+    return fmt::format("R7: replica {} keeps another configuration than the committed one for {}",
+                       view.id().value(), index.value());
+}
+
 Finding MembershipChecker::transfers(const ReplicaView& view, ReplicaId to) const {
     const SimDisk* disk = this->disk(to);
     if (disk == nullptr || disk->hard_state().term > view.node.term()) return {};

@@ -2,6 +2,7 @@
 //
 //   a change is joint, one is in flight, only after an entry of the leader's term is committed;
 //   it is in force when appended and undone when truncated;
+//   an uncommitted one is in no snapshot;
 //   nobody campaigns who is a voter only by an uncommitted change;
 //   what is committed is on the disks of a quorum of each half, and so are a leader's votes.
 //
@@ -51,12 +52,21 @@ class MembershipChecker {
     // A new leader; its log is handed out but for the entry that opens its term.
     [[nodiscard]] Finding elected(const ReplicaView& view) const;
     [[nodiscard]] Finding committed(const ReplicaView& view, LogIndex index) const;
+    void begin(const raft::Configuration& configuration) {
+        committed_changes_ = {{LogIndex(0), configuration}};
+    }
+    // The first to commit it says so.
+    void committed_change(const raft::ConfigurationEntry& change);
+    // What a snapshot or a cut as of `index` carries.
+    [[nodiscard]] Finding in_snapshot(const ReplicaView& view, LogIndex index,
+                                      const raft::Configuration& configuration) const;
     // Whether the disk of a replica holds, or held before it was cut, this entry.
     [[nodiscard]] bool held(uint32_t replica, LogIndex index, uint64_t chain) const;
     [[nodiscard]] const SimDisk* disk(ReplicaId id) const;
 
   private:
     std::array<const SimDisk*, kReplicasEver> disks_{};
+    std::vector<raft::ConfigurationEntry> committed_changes_;
 };
 
 }  // namespace quorate::sim

@@ -22,6 +22,7 @@ enum class SimEventKind : uint8_t {
     Sync,     // the disk has written what it was given
     Turn,     // a replica acts on what it was told
     Keep,     // housekeeping: flush and cut
+    Restore,  // what was received of a snapshot is durable; the argument says which
     Restart,  // after a crash
     Resume,   // after a pause
     Propose,

@@ -34,6 +34,7 @@ void SimPlacement::begin() {
     for (uint32_t i = 1; i <= world_.plan.replicas; ++i) {
         configuration.voters.emplace_back(i);
     }
+    world_.checkers.begin(configuration);
     for (uint32_t i = 0; i < world_.plan.replicas; ++i) {
         add(configuration);
     }

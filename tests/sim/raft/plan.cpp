@@ -34,6 +34,10 @@ void draw_sizes(RaftPlan& plan, Random& random) {
     plan.keep_entries = pick(random, {0U, 2U, 10U, 50U});
     plan.snapshot_bytes = pick<std::size_t>(random, {0, 40, 300, 1'000});
     plan.chunk_bytes = pick<std::size_t>(random, {16, 64, 200});
+    plan.append_entries_max = pick<std::size_t>(random, {1, 3, 100});
+    plan.window_entries_max = plan.append_entries_max * pick<std::size_t>(random, {1, 3, 20});
+    plan.hold_log_rounds = pick(random, {1U, 5U, 60U});
+    plan.too_long = pick(random, {0U, 100U, 1'000U});
 }
 
 void draw_work(RaftPlan& plan, Random& random) {
@@ -190,21 +194,25 @@ RaftPlan draw_raft_plan(uint64_t seed, uint32_t steps) {
 std::string describe(const RaftPlan& plan) {
     return fmt::format(
         "seed {}, steps {}, replicas {}..{}, core only {}, election {} ticks, heartbeat {}, append "
-        "{} B, window {} B, apply {} B, memory {} B, lazy {} us; delay {}+{} us, ordered {}, loss "
+        "{} B, window {} B, apply {} B, memory {} B, lazy {} us; entries an append {}, in flight "
+        "{}; delay {}+{} us, ordered {}, loss "
         "{}, doubles {}, late {} by {} us; every us: partition {}, break {}, pause {} (to {}), "
         "crash {} (down to {}), site crash 1/{}, disk loss {}; drift {}, sync {}+{} us, stalls {} "
         "to {} us; every us: propose {} (to {} B), cut {} (keep {}), change {}, transfer {}, read "
-        "{}; priorities {}, hand over after {}, quiesce after {}; snapshot {} B in chunks of {} B",
+        "{}; priorities {}, hand over after {}, quiesce after {}; snapshot {} B in chunks of {} B, "
+        "log held {} rounds, too long {}",
         plan.seed, plan.steps, plan.replicas, plan.replicas_max, plan.core_only,
         plan.election_ticks, plan.heartbeat_ticks, plan.append_bytes_max, plan.window_bytes_max,
-        plan.apply_bytes_max, plan.log_memory_bytes, plan.lazy_us, plan.delay_us,
-        plan.delay_spread_us, plan.ordered, plan.loss, plan.doubles, plan.late, plan.late_us,
-        plan.partition_every_us, plan.break_every_us, plan.pause_every_us, plan.pause_max_us,
-        plan.crash_every_us, plan.down_max_us, plan.sites_between_crashes, plan.disk_loss_every_us,
-        plan.drift, plan.sync_us, plan.sync_spread_us, plan.stalls, plan.stall_max_us,
-        plan.propose_every_us, plan.command_bytes_max, plan.cut_every_us, plan.keep_entries,
-        plan.change_every_us, plan.transfer_every_us, plan.read_every_us, plan.priorities,
-        plan.hand_over_rounds, plan.quiesce_rounds, plan.snapshot_bytes, plan.chunk_bytes);
+        plan.apply_bytes_max, plan.log_memory_bytes, plan.lazy_us, plan.append_entries_max,
+        plan.window_entries_max, plan.delay_us, plan.delay_spread_us, plan.ordered, plan.loss,
+        plan.doubles, plan.late, plan.late_us, plan.partition_every_us, plan.break_every_us,
+        plan.pause_every_us, plan.pause_max_us, plan.crash_every_us, plan.down_max_us,
+        plan.sites_between_crashes, plan.disk_loss_every_us, plan.drift, plan.sync_us,
+        plan.sync_spread_us, plan.stalls, plan.stall_max_us, plan.propose_every_us,
+        plan.command_bytes_max, plan.cut_every_us, plan.keep_entries, plan.change_every_us,
+        plan.transfer_every_us, plan.read_every_us, plan.priorities, plan.hand_over_rounds,
+        plan.quiesce_rounds, plan.snapshot_bytes, plan.chunk_bytes, plan.hold_log_rounds,
+        plan.too_long);
 }
 
 Random component_random(uint64_t seed, std::string_view name) {

@@ -59,6 +59,8 @@ struct RaftPlan {
     uint32_t heartbeat_ticks = 2;
     std::size_t append_bytes_max = 256;
     std::size_t window_bytes_max = 1024;
+    std::size_t append_entries_max = 100;
+    std::size_t window_entries_max = 1'000;
     std::size_t apply_bytes_max = 256;
     std::size_t log_memory_bytes = 256;
     Micros lazy_us = 0;  // longest time between a message and what follows from it
@@ -96,6 +98,8 @@ struct RaftPlan {
     uint32_t keep_entries = 10;       // behind what is applied when the log is cut
     std::size_t snapshot_bytes = 64;  // of the state machine
     std::size_t chunk_bytes = 64;
+    uint32_t hold_log_rounds = 5;  // for a silent follower
+    uint32_t too_long = 0;         // of a thousand cuts, those that no follower holds back
     Micros change_every_us = 0;
     Micros transfer_every_us = 0;
     Micros read_every_us = 0;

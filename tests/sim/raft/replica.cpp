@@ -43,6 +43,11 @@ void SimReplica::start() {
     options.window_bytes_max = plan.window_bytes_max;
     options.apply_bytes_max = plan.apply_bytes_max;
     options.log_memory_bytes = plan.log_memory_bytes;
+    options.append_entries_max = plan.append_entries_max;
+    options.window_entries_max = plan.window_entries_max;
+    options.snapshot.chunk_bytes = plan.chunk_bytes;
+    options.snapshots_max = 1 + plan.seed % 2;
+    options.hold_log_rounds = plan.hold_log_rounds;
     options.seed = world_.random.next();
     ++life_;
     end_pause();
@@ -51,6 +56,11 @@ void SimReplica::start() {
     syncing_ = 0;
     turn_due_ = false;
     reads_.clear();
+    sources_.clear();
+    received_.clear();
+    staged_.reset();
+    restored_.reset();
+    restoring_ = 0;
     silent_ticks_ = 0;
     node_ = std::make_unique<raft::RaftNode>(options, disk_.hard_state(), disk_.start(), disk_);
     node_->set_known(world_.known);
@@ -203,7 +213,77 @@ bool SimReplica::carry_out(raft::Ready& ready) {
     }
     post(ready.messages);
     if (crashes_at(RaftCount::CrashAfterSend)) return false;
-    return ready.committed.empty() || apply(ready.committed);
+    if (!ready.committed.empty() && !apply(ready.committed)) return false;
+    return carry_snapshots(ready);
+}
+
+bool SimReplica::carry_snapshots(const raft::Ready& ready) {
+    for (const raft::TransferId ended : ready.transfers_ended) {
+        sources_.erase(ended);
+    }
+    for (const raft::SnapshotRequest& request : ready.snapshot_requests) {
+        if (crashes_at(RaftCount::CrashAtChunk)) return false;
+        read_chunk(request);
+    }
+    for (const raft::SnapshotPart& part : ready.snapshot_parts) {
+        if (crashes_at(RaftCount::CrashAtChunk)) return false;
+        receive(part);
+    }
+    return true;
+}
+
+void SimReplica::read_chunk(const raft::SnapshotRequest& request) {
+    if (request.offset == 0) {
+        const std::optional<raft::SnapshotMeta> point = node_->snapshot_point();
+        if (!point) return;
+        ++world_.counts[RaftCount::SnapshotsSent];
+        sources_[request.transfer] = {*point, encode(machine_, world_.plan.snapshot_bytes)};
+    }
+    const auto source = sources_.find(request.transfer);
+    if (source == sources_.end()) return;
+    const auto& [meta, bytes] = source->second;
+    const std::string part = bytes.substr(request.offset, request.bytes_max);
+    const bool done = request.offset + part.size() == bytes.size();
+    node_->snapshot_chunk(request, meta, SharedBytes(as_bytes(part)), done);
+}
+
+void SimReplica::receive(const raft::SnapshotPart& part) {
+    if (part.offset == 0) {
+        if (!received_.empty() || staged_) ++world_.counts[RaftCount::SnapshotAfterSnapshot];
+        received_.clear();
+        staged_.reset();
+    }
+    if (part.offset != received_.size()) {
+        world_.checkers.violate("parts of a snapshot do not follow each other");
+        return;
+    }
+    received_ += part.data.text();
+    if (!part.done) return;
+    staged_ = SimSnapshot{part.snapshot, decode_machine(received_)};
+    received_.clear();
+    world_.checkers.received(view(), *staged_);
+    SimEvent event;
+    event.time = world_.now + world_.plan.sync_us + world_.random.below(world_.plan.sync_spread_us);
+    event.life = life_;
+    event.argument = ++stages_;
+    event.kind = SimEventKind::Restore;
+    event.replica = static_cast<uint8_t>(index_);
+    world_.queue.push(event);
+}
+
+void SimReplica::restore(uint32_t stage) {
+    if (!staged_ || stage != stages_) return;
+    if (!node_->restore(staged_->meta)) {
+        ++world_.counts[RaftCount::SnapshotKnown];
+        staged_.reset();
+    } else {
+        ++world_.counts[RaftCount::SnapshotsInstalled];
+        if (disk_.pending() > 0) ++world_.counts[RaftCount::SnapshotWhileWriting];
+        machine_ = staged_->state;
+        restored_ = std::exchange(staged_, std::nullopt);
+        ++restoring_;
+    }
+    act();
 }
 
 void SimReplica::write(raft::Ready& ready) {
@@ -211,6 +291,11 @@ void SimReplica::write(raft::Ready& ready) {
     write.number = ready.persist;
     write.truncate_from = ready.truncate_from;
     write.hard_state = ready.hard_state;
+    if (ready.restored) {
+        write.restored = std::exchange(restored_, std::nullopt);
+        log_.restart(ready.restored->last, write.restored->state.chain,
+                     ready.restored->configuration);
+    }
     write.messages_after = std::move(ready.messages_after);
     if (ready.truncate_from) {
         world_.counts[RaftCount::ChangeTruncated] += log_.truncate(*ready.truncate_from);
@@ -245,6 +330,7 @@ void SimReplica::synced() {
         if (crashes_at(RaftCount::CrashBeforePersist)) return;
         SimWrite write = disk_.complete();
         if (write.number.value() == 0) continue;
+        if (write.restored) --restoring_;
         if (crashes_at(RaftCount::CrashAfterPersist)) return;
         post(write.messages_after);
         node_->persisted(write.number);
@@ -271,20 +357,24 @@ bool SimReplica::apply(const std::vector<raft::Entry>& committed) {
     return true;
 }
 
-void SimReplica::keep(LogIndex limit) {
+void SimReplica::keep() {
     schedule(SimEventKind::Keep, around(world_.random, world_.plan.cut_every_us));
+    // A flush of the restored state changes nothing until that state is the one in force.
+    if (restoring_ != 0) return;
     if (crashes_at(RaftCount::CrashBeforeFlush)) return;
     if (world_.plan.mutant != HolderMutant::CutBeforeFlush) disk_.flush(machine_);
     if (crashes_at(RaftCount::CrashAfterFlush)) return;
     const uint64_t applied = machine_.applied.index.value();
     const uint64_t keep = world_.plan.keep_entries;
+    const bool too_long = world_.random.below(1000) < world_.plan.too_long;
     const LogIndex to =
-        std::min({limit, node_->cut_limit(), LogIndex(applied > keep ? applied - keep : 0)});
+        std::min(node_->cut_limit(too_long), LogIndex(applied > keep ? applied - keep : 0));
     if (to <= node_->log().base().index) return;
     ++world_.counts[RaftCount::Cuts];
     SimWrite write;
     write.cut = to;
     write.configuration = node_->configuration_at(to);
+    if (write.configuration) world_.checkers.cut(view(), to, *write.configuration);
     disk_.write(std::move(write));
     node_->cut(EntryId{to, *node_->log().term_at(to)});
     log_.cut(to);

@@ -5,7 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "cluster/raft/raft_node.h"
@@ -56,8 +60,10 @@ class SimReplica {
     void resume();
     // Now, whatever was said.
     void end_pause();
-    // Flushes the state machine and cuts the log, not above `limit`.
-    void keep(LogIndex limit);
+    // Flushes the state machine and cuts the log.
+    void keep();
+    // What was received of a snapshot is durable, beside what is in force.
+    void restore(uint32_t stage);
     // False when it does not lead.
     bool propose(SharedBytes command);
     // Requires: leads().
@@ -93,6 +99,9 @@ class SimReplica {
     // False when the process ended on the way.
     bool carry_out(raft::Ready& ready);
     void write(raft::Ready& ready);
+    [[nodiscard]] bool carry_snapshots(const raft::Ready& ready);
+    void read_chunk(const raft::SnapshotRequest& request);
+    void receive(const raft::SnapshotPart& part);
     bool apply(const std::vector<raft::Entry>& committed);
     void post(std::vector<raft::Message>& messages);
     void act();
@@ -110,7 +119,13 @@ class SimReplica {
     std::size_t syncing_ = 0;  // writes that the sync under way covers
     bool turn_due_ = false;
     ReadChecker reads_;
-    uint32_t silent_ticks_ = 0;  // of the leader's node, while quiescent
+    std::map<raft::TransferId, std::pair<raft::SnapshotMeta, std::string>> sources_;
+    std::string received_;                 // of a snapshot, not yet whole
+    std::optional<SimSnapshot> staged_;    // whole, not yet restored
+    std::optional<SimSnapshot> restored_;  // not yet written
+    uint32_t stages_ = 0;                  // voids what a newer one replaced
+    uint32_t restoring_ = 0;               // writes of restored state under way
+    uint32_t silent_ticks_ = 0;            // of the leader's node, while quiescent
     bool gone_ = false;
     Micros paused_until_ = 0;
     std::vector<SimEvent> deferred_;

@@ -47,7 +47,6 @@ class RaftSimulation {
     [[nodiscard]] Micros backlog(uint64_t core) const;
     [[nodiscard]] bool until(Micros deadline, const std::function<bool()>& reached);
     [[nodiscard]] bool broken() const { return !world_.checkers.violation().empty(); }
-    [[nodiscard]] LogIndex cut_limit() const;
 
     SimWorld world_;
     const RaftTrace& trace_;
@@ -91,6 +90,7 @@ void RaftSimulation::handle(const SimEvent& event) {
         case SimEventKind::Sync:
         case SimEventKind::Turn:
         case SimEventKind::Keep:
+        case SimEventKind::Restore:
         case SimEventKind::Restart:
         case SimEventKind::Resume:
             if (event.replica >= replicas_.size()) return;
@@ -152,24 +152,17 @@ void RaftSimulation::handle_replica(const SimEvent& event, SimReplica& replica) 
         case SimEventKind::Turn:
             replica.turn();
             break;
+        case SimEventKind::Restore:
+            replica.restore(event.argument);
+            break;
         default:
-            replica.keep(cut_limit());
+            replica.keep();
             break;
     }
     if (!replica.running()) return;
     const raft::RaftLog& log = replica.node().log();
     hash_ = mixed(hash_, replica.node().term().value() ^ log.last().index.value() << 16 ^
                              log.committed().value() << 32);
-}
-
-LogIndex RaftSimulation::cut_limit() const {
-    if (world_.plan.change_every_us != 0) return LogIndex(0);
-    LogIndex limit(UINT64_MAX);
-    for (const auto& replica : replicas_) {
-        if (replica->gone()) continue;
-        limit = std::min(limit, replica->disk().flushed().applied.index);
-    }
-    return limit;
 }
 
 void RaftSimulation::propose(const SimEvent& event) {

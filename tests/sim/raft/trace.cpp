@@ -59,6 +59,8 @@ const char* name_of(SimEventKind kind) {
             return "keep";
         case SimEventKind::Restart:
             return "restart";
+        case SimEventKind::Restore:
+            return "restore";
         case SimEventKind::Resume:
             return "resume";
         case SimEventKind::Propose:
