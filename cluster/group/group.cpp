@@ -130,7 +130,9 @@ bool Group::collect(storage::LogBatch& batch, bool hold) {
     if (raft_->has_ready()) touch();
     if (ready.persist.value() == 0) return false;
     if (ready.restored || std::exchange(meta_unwritten_, false)) batch.meta(options_.id, meta_);
-    if (void_when_named_ && !names_) names_ = ready.persist;
+    for (const Generation generation : std::exchange(replaced_, {})) {
+        to_be_void_.emplace_back(ready.persist, generation);
+    }
     if (ready.truncate_from) batch.truncate(options_.id, *ready.truncate_from);
     for (const raft::Entry& entry : ready.entries) {
         batch.append(options_.id, entry.id, static_cast<uint8_t>(entry.kind), entry.data);
@@ -174,9 +176,9 @@ void Group::persisted() {
     if (health() != GroupHealth::Sound || done.number.value() == 0) return;
     send(done.messages);
     raft_->persisted(done.number);
-    if (names_ == done.number) {
-        names_.reset();
-        void_generation(*std::exchange(void_when_named_, std::nullopt));
+    while (!to_be_void_.empty() && to_be_void_.front().first == done.number) {
+        void_generation(to_be_void_.front().second);
+        to_be_void_.pop_front();
     }
     touch();
 }
@@ -308,7 +310,7 @@ void Group::count_log_bytes(const std::vector<raft::Entry>& entries) {
 void Group::cut(LogIndex synced, storage::LogBatch& batch) {
     if (health() != GroupHealth::Sound) return;
     // The state has just become another one; what was flushed says nothing of it.
-    if (void_when_named_) return;
+    if (!replaced_.empty() || !to_be_void_.empty()) return;
     const bool too_long = log_bytes() > options_.log_bytes_max;
     const LogIndex limit = std::min(synced, raft_->cut_limit(too_long));
     if (limit <= raft_->log().base().index) return;

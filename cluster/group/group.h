@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cluster/group/command_batch.h"
@@ -279,9 +280,11 @@ class Group {
     std::vector<raft::Entry> committed_;  // of this turn
     std::map<raft::TransferId, Source> sources_;
     std::optional<Incoming> incoming_;
-    Generation last_generation_;                 // ever written under in this process
-    std::optional<Generation> void_when_named_;  // replaced by the one that the next write names
-    std::optional<raft::PersistNumber> names_;   // that write
+    Generation last_generation_;  // ever written under in this process
+    // Replaced by a snapshot, and void once the write that names its successor is durable. A second
+    // snapshot may arrive before that.
+    std::vector<Generation> replaced_;
+    std::deque<std::pair<raft::PersistNumber, Generation>> to_be_void_;
     std::map<raft::ReadId, std::function<void(bool)>> reads_;
     std::deque<raft::ReadState> confirmed_reads_;  // wait until they are applied
     uint32_t disk_patience_ = 0;                   // ticks until leadership is offered again

@@ -170,6 +170,8 @@ void Group::begin_anew() {
         fail(GroupHealth::Failed, started.error().message);
         return;
     }
+    replaced_.clear();
+    to_be_void_.clear();
     log_spans_.clear();
     log_bytes_.store(0, std::memory_order_relaxed);
     state_written_.store(0, std::memory_order_release);

@@ -78,7 +78,7 @@ void Group::restore(Generation generation) {
         void_generation(generation);
         return;
     }
-    void_when_named_ = meta_.generation;
+    replaced_.push_back(meta_.generation);
     meta_.generation = generation;
     meta_.base = snapshot.last;
     meta_.base_chain = 0;

@@ -234,6 +234,43 @@ TEST_CASE("until its one write is durable a snapshot has changed nothing [R-8, R
     CHECK(one.machine.number(1) == 35);
 }
 
+TEST_CASE(
+    "a second snapshot before the first one's write voids nothing that is still named [R-8]") {
+    Nodes nodes;
+    nodes.propose(5);
+    const uint32_t away = nodes.follower();
+    nodes.away = {away};
+    Node& one = nodes.node(away);
+    Node& leader = nodes.elect();
+    const auto install = [&] {
+        nodes.propose(10);
+        cluster::SnapshotReader reader(leader.group->state());
+        raft::InstallSnapshot chunk;
+        chunk.snapshot = {EntryId{leader.group->applied(), leader.group->term()},
+                          Nodes::options(1).configuration};
+        chunk.transfer = raft::TransferId(leader.group->applied().value());
+        chunk.data = *reader.next(1'000'000);
+        chunk.done = reader.done();
+        one.group->step(
+            raft::Message{leader.group->leader(), ReplicaId(away), leader.group->term(), chunk});
+        while (one.runner->turn())
+            continue;
+    };
+    install();
+    install();
+    CHECK(one.machine.number(1) == 25);
+    REQUIRE(one.write_one());
+    REQUIRE(one.state.flush().ok());
+    Random random(1);
+    one.log.crash(random);
+    nodes.start(away);
+    CHECK(one.group->health() == GroupHealth::Sound);
+    CHECK(one.machine.number(1) >= 5);
+    nodes.away.clear();
+    nodes.pass(30);
+    CHECK(one.machine.number(1) == 25);
+}
+
 TEST_CASE("a replica that forgot is silent, and comes back under a new name [R6]") {
     Nodes nodes;
     nodes.propose(10);
