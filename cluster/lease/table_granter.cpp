@@ -26,8 +26,10 @@ void TableGranter::end() {
     round_.reset();
 }
 
-void TableGranter::add_member(NodeId node) {
-    members_[node].leaving = false;
+void TableGranter::add_member(NodeId node, BootTime now) {
+    Member& member = members_[node];
+    member.leaving = false;
+    member.heard = std::max(member.heard, now);  // it has a lease's time to say something
 }
 
 void TableGranter::leave(NodeId node) {

@@ -36,7 +36,7 @@ class TableGranter {
     // may_leave() said so.
     void begin(LogIndex first, std::span<const NodeId> members, BootTime now);
     void end();
-    void add_member(NodeId node);
+    void add_member(NodeId node, BootTime now);
     // No lease for it any more; it may be taken out of the configuration when its last has run out.
     void leave(NodeId node);
     [[nodiscard]] bool may_leave(NodeId node, BootTime now) const;

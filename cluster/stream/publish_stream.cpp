@@ -19,7 +19,7 @@ std::optional<uint64_t> PublishStream::add(Publish publish) {
     if (full()) return std::nullopt;
     const uint64_t number = next_++;
     bytes_ += publish.message.size();
-    if (!publish.silent) owed_[publish.connection].push_back({number, std::nullopt});
+    owed_[publish.connection].push_back({number, publish.silent, std::nullopt});
     Item& item = items_[number];
     item.publish = std::move(publish);
     if (open_) stage(number, item);
@@ -89,7 +89,7 @@ void PublishStream::settle(uint64_t number, const Settled& settled) {
 
 void PublishStream::release(std::deque<Answer>& answers) {
     while (!answers.empty() && answers.front().settled) {
-        settled_.push_back(*answers.front().settled);
+        if (!answers.front().silent) settled_.push_back(*answers.front().settled);
         answers.pop_front();
     }
 }
@@ -111,16 +111,15 @@ void PublishStream::expire(std::chrono::nanoseconds now) {
 }
 
 void PublishStream::connection_gone(uint64_t connection) {
-    owed_.erase(connection);
-    for (auto at = items_.begin(); at != items_.end();) {
-        const auto next = std::next(at);
-        Item& item = at->second;
-        if (item.publish.connection == connection) {
-            item.gone = true;
-            if (item.sent_in == 0) forget(at);
-        }
-        at = next;
+    const auto owed = owed_.find(connection);
+    if (owed == owed_.end()) return;
+    for (const Answer& answer : owed->second) {
+        const auto item = items_.find(answer.number);
+        if (item == items_.end()) continue;
+        item->second.gone = true;
+        if (item->second.sent_in == 0) forget(item);
     }
+    owed_.erase(owed);
 }
 
 PublishStream::Output PublishStream::take() {

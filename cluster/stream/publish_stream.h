@@ -42,7 +42,8 @@ class PublishStream {
     struct Publish {
         uint64_t connection = 0;
         uint64_t ticket = 0;  // the loop's own; comes back in Settled
-        // A retained QoS 0 is numbered and sent again like QoS 1, and settles in silence.
+        // A retained QoS 0 is numbered and sent again like QoS 1, and settled in its turn, in
+        // silence.
         bool silent = false;
         std::chrono::nanoseconds deadline{0};
         SharedBytes message;
@@ -99,6 +100,7 @@ class PublishStream {
     // What waits for an earlier one of the same connection.
     struct Answer {
         uint64_t number = 0;
+        bool silent = false;
         std::optional<Settled> settled;
     };
 

@@ -23,7 +23,7 @@ class LeaseScenes {
         if (verb == "time") now_ = std::chrono::milliseconds(line.number(1));
         if (verb == "leads") lead(line);
         if (verb == "follows") granter_.end();
-        if (verb == "joins") granter_.add_member(node(line));
+        if (verb == "joins") granter_.add_member(node(line), now_);
         if (verb == "commits") granter_.committed(LogIndex(line.number(1)), now_);
         if (verb == "shows") holder(line).shown(LogIndex(line.number(2)));
         if (verb == "begins") granter_.round_begun(line.number(1));
