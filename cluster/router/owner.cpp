@@ -29,11 +29,12 @@ mqtt::ReasonCode reason_of(AnswerCode code) {
 
 }  // namespace
 
-void Owner::publish(PortId asker, Ticket ticket, const mqtt::MessageView& message,
-                    bool skip_loops) {
+void Owner::publish(PortId asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops,
+                    const OutboxSource* source) {
     Waiting item;
     item.asker = LoopAsker{asker, ticket};
     item.skip_loops = skip_loops;
+    if (source != nullptr) item.source = *source;
     accept(std::move(item), message);
 }
 
@@ -64,7 +65,7 @@ bool Owner::start(const Waiting& item, const mqtt::MessageView& message) {
     Operation& operation = *find(token);
     operation.skip_loops = item.skip_loops;
     operation.from_outbox = item.from_outbox;
-    if (item.from_outbox) operation.source = item.source;
+    operation.source = item.source;
     if (!message.retain) {
         distribute(token, message);
         return false;
@@ -87,6 +88,7 @@ void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
     destinations_.clear();
     Operation& operation = *find(token);
     operation.awaited = 1;  // this function, so that no answer ends it early
+    const OutboxSource* source = operation.source ? &*operation.source : nullptr;
     const bool committed = message.qos != mqtt::QoS::AtMostOnce;
     // Of QoS 0, who the match did not reach before it was cut off goes without.
     if (!host_.match(message.topic, destinations_, operation.from_outbox) && committed) {
@@ -97,7 +99,7 @@ void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
         for (uint64_t loops = destinations_.loops; loops != 0; loops &= loops - 1) {
             if (committed) ++operation.awaited;
             host_.to_loop(LoopId(static_cast<uint16_t>(std::countr_zero(loops))),
-                          committed ? token : 0, message);
+                          committed ? token : 0, message, source);
         }
     }
     std::string flat;
@@ -109,7 +111,7 @@ void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
         }
         Enqueue command;
         command.message = flat;
-        if (operation.from_outbox) command.source = operation.source;
+        command.source = operation.source;
         ++operation.awaited;
         host_.enqueue(route.shard, token, command);
     }
@@ -117,8 +119,7 @@ void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
         const SharedBytes shared{as_bytes(flat)};
         for (const GroupRoute& group : destinations_.groups) {
             if (committed) ++operation.awaited;
-            host_.to_group(group, committed ? token : 0, shared,
-                           operation.from_outbox ? &operation.source : nullptr);
+            host_.to_group(group, committed ? token : 0, shared, source);
         }
     }
     arrived(token, 0, mqtt::ReasonCode::Success);

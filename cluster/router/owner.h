@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -45,8 +46,9 @@ class OwnerHost {
     // Answered by Owner::on_taken(ticket).
     virtual void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
                           const OutboxSource* source) = 0;
-    // Answered by Owner::on_taken(ticket) when ticket != 0.
-    virtual void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) = 0;
+    // The same when ticket != 0. Another node's loop filters repeats by `source`.
+    virtual void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message,
+                         const OutboxSource* source) = 0;
     // QoS 0, or best QoS 0: to connected durable sessions, unanswered.
     virtual void to_live(ShardId shard, const mqtt::MessageView& message) = 0;
 
@@ -64,8 +66,10 @@ class Owner {
   public:
     Owner(OwnerHost& host, const ShardLayout& layout) : host_(host), layout_(layout) {}
 
-    // From a loop. `ticket` 0: nobody waits.
-    void publish(PortId asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops);
+    // From a loop. `ticket` 0: nobody waits. With `source` (of QoS 2 for a session that ends with
+    // its connection) the destinations filter repeats, since the loop may have to come again.
+    void publish(PortId asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops,
+                 const OutboxSource* source = nullptr);
     // From the outbox of a shard.
     void hand_over(const HandOver& item);
 
@@ -86,8 +90,8 @@ class Owner {
         mqtt::ReasonCode code = mqtt::ReasonCode::Success;
         bool retaining = false;
         bool skip_loops = false;
-        SharedBytes message;  // flat, while retaining
-        OutboxSource source;  // of an outbox entry
+        SharedBytes message;                 // flat, while retaining
+        std::optional<OutboxSource> source;  // by which destinations know repeats
         bool from_outbox = false;
         uint32_t generation = 0;
     };
@@ -95,7 +99,7 @@ class Owner {
         Asker asker;
         bool skip_loops = false;
         bool from_outbox = false;
-        OutboxSource source;
+        std::optional<OutboxSource> source;
         SharedBytes message;
     };
 

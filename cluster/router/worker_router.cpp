@@ -271,7 +271,9 @@ void WorkerRouter::to_group(const GroupRoute& group, Ticket ticket, const Shared
     outbound_.worker(worker_of(group_of(group.shard))).groups.push_back(std::move(publish));
 }
 
-void WorkerRouter::to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) {
+// Parcels within a node do not get lost, so its own loops have nothing to filter.
+void WorkerRouter::to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message,
+                           const OutboxSource* /*source*/) {
     if (ticket == 0 && !outbound_.admit(loop, message.payload.size())) return;
     outbound_.loop(loop).publishes.add(ticket, 0, message);
 }

@@ -114,7 +114,8 @@ class WorkerRouter final : private OwnerHost {
     void retain(ShardId shard, uint64_t token, const Retain& body) override;
     void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
                   const OutboxSource* source) override;
-    void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) override;
+    void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message,
+                 const OutboxSource* source) override;
     void to_live(ShardId shard, const mqtt::MessageView& message) override;
     void answer(PortId asker, const TakenBatch::Taken& taken) override;
     void answer(const HandOverDone& done) override;

@@ -6,15 +6,18 @@ void OutboxTarget::write(RecordWriter& out) const {
     out.u8(static_cast<uint8_t>(kind));
     out.id(shard);
     out.id(node);
+    if (kind == OutboxTargetKind::Publisher) out.id(loop);
 }
 
 OutboxTarget OutboxTarget::read(RecordReader& in) {
     OutboxTarget target;
     const uint8_t kind = in.u8();
-    if (kind > static_cast<uint8_t>(OutboxTargetKind::Node)) in.fail();
-    target.kind = static_cast<OutboxTargetKind>(kind & 3U);
+    const bool known = kind <= static_cast<uint8_t>(OutboxTargetKind::Publisher);
+    if (!known) in.fail();
+    target.kind = known ? static_cast<OutboxTargetKind>(kind) : OutboxTargetKind::Topic;
     target.shard = in.id<ShardId>();
     target.node = in.id<Incarnation>();
+    if (target.kind == OutboxTargetKind::Publisher) target.loop = in.id<LoopId>();
     return target;
 }
 

@@ -18,12 +18,17 @@ enum class OutboxTargetKind : uint8_t {
     Group = 1,    // the leader of a shared group, in `shard`
     Session = 2,  // a session of `shard`: a member of a shared group was picked
     Node = 3,     // incarnation `node`: a connection that is a member was picked
+    // Not an outbox: the publishes of QoS 2 that loop `loop` of incarnation `node` brings to the
+    // topics of `shard`, for clients whose session ends with their connection. Their numbers are
+    // those of the loop's stream.
+    Publisher = 4,
 };
 
 struct OutboxTarget {
     OutboxTargetKind kind = OutboxTargetKind::Topic;
     ShardId shard;
     Incarnation node;
+    LoopId loop{};
     auto operator<=>(const OutboxTarget&) const = default;
 
     void write(RecordWriter& out) const;

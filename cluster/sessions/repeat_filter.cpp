@@ -57,8 +57,30 @@ bool RepeatFilters::taken(const OutboxSource& source) const {
 
 void RepeatFilters::forget_node(Incarnation node) {
     std::erase_if(streams_, [node](const auto& entry) {
-        return entry.first.target.kind == OutboxTargetKind::Node && entry.first.target.node <= node;
+        const OutboxTarget& target = entry.first.target;
+        return target.kind == OutboxTargetKind::Node && node_of(target.node) == node_of(node) &&
+               target.node <= node;
     });
+}
+
+void RepeatFilters::forget_publishers(Incarnation node, storage::StateBatch* batch) {
+    std::erase_if(streams_, [&](const auto& entry) {
+        const OutboxTarget& target = entry.first.target;
+        const bool gone = target.kind == OutboxTargetKind::Publisher &&
+                          node_of(target.node) == node_of(node) && target.node <= node;
+        if (gone && batch != nullptr) batch->remove(key_of(entry.first));
+        return gone;
+    });
+}
+
+std::vector<Incarnation> RepeatFilters::publishers() const {
+    std::vector<Incarnation> out;
+    for (const auto& [name, stream] : streams_) {
+        if (name.target.kind == OutboxTargetKind::Publisher) out.push_back(name.target.node);
+    }
+    std::ranges::sort(out);
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
 }
 
 std::string RepeatFilters::key_of(const OutboxStream& stream) {
@@ -66,6 +88,7 @@ std::string RepeatFilters::key_of(const OutboxStream& stream) {
     key.u32(stream.source.value()).u32(stream.generation.value());
     key.u8(static_cast<uint8_t>(stream.target.kind)).u32(stream.target.shard.value());
     key.u64(stream.target.node.value());
+    if (stream.target.kind == OutboxTargetKind::Publisher) key.u16(stream.target.loop.value());
     return std::string(key.view());
 }
 

@@ -5,7 +5,8 @@
 // so that the set stays within the driver's window. The highest (H, list) heard is kept: a late
 // repeat with an older H cannot bring back a number that was pruned, and one that is still
 // unfinished is not taken for done. A shard keeps its filters in replicated state; a node keeps
-// them in memory.
+// them in memory. A loop's publishes of QoS 2 are filtered in the same way, with nothing unfinished
+// up to H: every number up to it is settled.
 //
 // Thread: its owner's. Owner: ShardState, or the node's delivery.
 // Errors: Refused when a stream claims more open numbers than any driver may have.
@@ -39,8 +40,13 @@ class RepeatFilters {
     [[nodiscard]] RepeatVerdict take(const OutboxSource& source);
     // Whether take() would answer Repeat.
     [[nodiscard]] bool taken(const OutboxSource& source) const;
-    // Forgets streams to an incarnation that is down.
+    // Forgets streams to an incarnation that is down, and earlier ones of its node.
     void forget_node(Incarnation node);
+    // The same of its loops' publishes; `batch` is null for filters in memory. From then on none of
+    // them may be taken, or one that comes twice would be taken twice.
+    void forget_publishers(Incarnation node, storage::StateBatch* batch);
+    // Incarnations whose loops' publishes are remembered, ascending.
+    [[nodiscard]] std::vector<Incarnation> publishers() const;
 
     // Writes what changed since the last call. Only shards need it.
     void end_entry(storage::StateBatch& batch);

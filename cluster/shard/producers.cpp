@@ -119,6 +119,14 @@ bool Producers::down(Incarnation incarnation) const {
     return found != first_up_.end() && incarnation < found->second;
 }
 
+std::vector<Incarnation> Producers::incarnations() const {
+    std::vector<Incarnation> out;
+    for (const auto& [lane, counted] : lanes_) {
+        if (out.empty() || out.back() != lane.incarnation) out.push_back(lane.incarnation);
+    }
+    return out;
+}
+
 void Producers::put(storage::StateBatch& batch, const Lane& lane, const Counted& counted) {
     if (counted.refused.empty()) {
         put_number(batch, lane_key(lane).view(), counted.last.value());

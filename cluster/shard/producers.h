@@ -49,6 +49,8 @@ class Producers {
     // Never falls.
     void node_down(Incarnation incarnation, storage::StateBatch& batch);
     [[nodiscard]] bool down(Incarnation incarnation) const;
+    // Those that have a lane, ascending.
+    [[nodiscard]] std::vector<Incarnation> incarnations() const;
 
     void end_entry(storage::StateBatch& batch);
     [[nodiscard]] Status load(const storage::StateStore& store);

@@ -284,6 +284,7 @@ void ShardState::Impl::on(const EndSession& body) {
 
 void ShardState::Impl::on(const NodeDown& body) {
     producers_.node_down(body.incarnation, *batch_);
+    repeats_.forget_publishers(body.incarnation, batch_);
     uint32_t budget = options_.step_limit;
     for (const SessionId id : sessions_.held_by(body.incarnation, budget)) {
         --budget;

@@ -19,6 +19,13 @@ std::optional<mqtt::MessageView> ShardState::Impl::decode(std::string_view flat)
 bool ShardState::Impl::take_from_outbox(const std::optional<OutboxSource>& source,
                                         const CommandResult& repeat) {
     if (!source) return true;
+    const OutboxTarget& stream = source->stream.target;
+    if (stream.kind == OutboxTargetKind::Publisher && producers_.down(stream.node)) {
+        // Its loop cannot be answered any more, and what was taken of it is forgotten.
+        ++counters_.commands_stale;
+        answer(AnswerCode::Applied, repeat);
+        return false;
+    }
     switch (repeats_.take(*source)) {
         case RepeatVerdict::First:
             return true;

@@ -233,6 +233,8 @@ std::vector<Incarnation> ShardState::attached_incarnations() const {
     };
     add(impl_->outbox_.nodes());
     add(impl_->routes_.nodes());
+    add(impl_->producers_.incarnations());
+    add(impl_->repeats_.publishers());
     for (const auto& [name, group] : impl_->groups_.all()) {
         for (const GroupMember& member : group.members) {
             if (!member.durable()) out.push_back(member.member.node);

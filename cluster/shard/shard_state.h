@@ -215,7 +215,8 @@ class ShardState {
     [[nodiscard]] ClusterTime now() const;
     // Attachments whose holder must let go, for a new leader and for repeats.
     void let_gos(std::vector<LetGo>& out) const;
-    // Incarnations with an attachment or an unfinished hand-over here (NodeDown is owed to them).
+    // Incarnations with an attachment, an unfinished hand-over, a lane or a publisher here:
+    // NodeDown is owed to them when they end.
     [[nodiscard]] std::vector<Incarnation> attached_incarnations() const;
     // Route changes not yet made with serials above `after`, in order.
     [[nodiscard]] std::vector<WantedRoute> wanted_routes(RouteSerial after, uint32_t max) const;

@@ -80,6 +80,10 @@ CopyVerdict CopyReceiver::receive(const CopyProducer& producer, const Copy& copy
     last_[producer] = copy.number;
     if (!current) return CopyVerdict::Stale;
     if (!copy.source) return CopyVerdict::Queue;
+    const OutboxTarget& stream = copy.source->stream.target;
+    if (stream.kind == OutboxTargetKind::Publisher && !fence_.up(stream.node)) {
+        return CopyVerdict::Taken;
+    }
     // Refused is a stream with more open numbers than any driver may have: never twice, then.
     const bool first = repeats_.take(*copy.source) == RepeatVerdict::First;
     return first ? CopyVerdict::Queue : CopyVerdict::Taken;
@@ -91,6 +95,7 @@ void CopyReceiver::down(Incarnation incarnation) {
          at != last_.end() && at->first.incarnation <= incarnation;) {
         at = last_.erase(at);
     }
+    repeats_.forget_publishers(incarnation, nullptr);
 }
 
 }  // namespace quorate::cluster

@@ -95,8 +95,8 @@ class CopyReceiver {
     CopyReceiver(NodeFence& fence, RepeatFilters& repeats) : fence_(fence), repeats_(repeats) {}
 
     [[nodiscard]] CopyVerdict receive(const CopyProducer& producer, const Copy& copy);
-    // Numbers of it and of earlier incarnations of its node are forgotten. Call NodeFence::down
-    // first.
+    // What is remembered of it and of earlier incarnations of its node is forgotten. Call
+    // NodeFence::down first.
     void down(Incarnation incarnation);
 
     [[nodiscard]] std::size_t producers() const { return last_.size(); }

@@ -4,12 +4,13 @@
 // all owners and terms; every attempt to bring them to an owner has a number of its own, and each
 // item names the one that goes before it in that attempt.
 //
-// Pure values. Thread: any. Spec: rules R-2 (Front-end: stream, resend, order).
+// Pure values. Thread: any. Spec: rules R-2 (Front-end: stream, resend, order), R-5.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 
+#include "cluster/sessions/outbox_source.h"
 #include "cluster/shard/command.h"
 #include "proto/base/bytes.h"
 #include "proto/base/ids.h"
@@ -34,5 +35,17 @@ struct StreamItem {
     uint64_t done = 0;    // every number up to it is settled: H of R-5, with nothing unfinished
     SharedBytes message;  // flat
 };
+
+// By which the destinations of a publish of QoS 2 know it again, whoever brings it. `shard`
+// is the topic's.
+[[nodiscard]] inline OutboxSource source_of(const StreamName& name, ShardId shard,
+                                            const StreamItem& item) {
+    OutboxSource out;
+    out.stream.source = shard;
+    out.stream.target = {OutboxTargetKind::Publisher, shard, name.incarnation, name.loop};
+    out.number = OutboxNumber(item.number);
+    out.high = OutboxNumber(item.done);
+    return out;
+}
 
 }  // namespace quorate::cluster

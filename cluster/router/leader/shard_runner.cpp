@@ -492,6 +492,8 @@ void ShardRunner::take_entry(const OutboxTarget& target, const OutboxEntryView& 
         case OutboxTargetKind::Node:
             shared_.send_picked(target, entry, SharedBytes(as_bytes(flat)));
             return;
+        case OutboxTargetKind::Publisher:
+            return;  // never in an outbox
     }
 }
 

@@ -43,7 +43,8 @@ class FakeHost final : public OwnerHost {
         note("group " + group.group, ticket, flat.text());
         sources.push_back(source == nullptr ? std::nullopt : std::optional(*source));
     }
-    void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) override {
+    void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message,
+                 const OutboxSource* /*source*/) override {
         note("loop " + std::to_string(loop.value()), ticket, message);
     }
     void to_live(ShardId shard, const mqtt::MessageView& message) override {

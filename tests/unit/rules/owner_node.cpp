@@ -60,7 +60,9 @@ Replies OwnerNode::receive(const PublishStream::Output& output) {
             }
         }
         if (view->retain) numbers_[std::string(view->payload)] = item.number;
-        owner_->publish(PortId(0), ticket, *view, false);
+        const OutboxSource source = source_of(name, topics_.id(), item);
+        const bool twice_matters = view->qos == mqtt::QoS::ExactlyOnce;
+        owner_->publish(PortId(0), ticket, *view, false, twice_matters ? &source : nullptr);
     }
     const Replies answered = take_replies();
     out.insert(out.end(), answered.begin(), answered.end());
@@ -149,12 +151,14 @@ void OwnerNode::retain(ShardId /*shard*/, uint64_t token, const Retain& body) {
 void OwnerNode::to_group(const GroupRoute& /*group*/, Ticket /*ticket*/,
                          const SharedBytes& /*flat*/, const OutboxSource* /*source*/) {}
 
-void OwnerNode::to_loop(LoopId /*loop*/, Ticket ticket, const mqtt::MessageView& message) {
+void OwnerNode::to_loop(LoopId /*loop*/, Ticket ticket, const mqtt::MessageView& message,
+                        const OutboxSource* source) {
     if (ticket == 0) return;
     std::string flat;
     mqtt::encode_message(flat, message);
     Copy copy;
     copy.fence = {topics_.id(), term_};
+    if (source != nullptr) copy.source = *source;
     copy.message = SharedBytes(as_bytes(flat));
     const bool sent = copies_.send(ticket, std::move(copy));
     ASSERT(sent, "a schedule's window has room");

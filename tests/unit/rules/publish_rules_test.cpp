@@ -292,6 +292,46 @@ TEST_CASE("Nothing older comes again after something newer was acknowledged", "[
     schedule(answers_of_an_owner_that_was_left, {RuleMutant::OldAttemptAnswers});
 }
 
+// R-5, of publishers without an outbox.
+
+Violation exactly_once_without_a_durable_publisher() {
+    Scene scene;
+    NodeFence fence{8};
+    RepeatFilters repeats;
+    CopyReceiver receiver{fence, repeats};
+    std::vector<std::string> copied;
+    const auto copy = [&](OwnerNode& owner) {
+        for (const Copy& each : owner.take_copies()) {
+            const CopyVerdict verdict = receiver.receive(owner.producer(), each);
+            if (verdict == CopyVerdict::Queue) copied.push_back(payload_of(each.message.text()));
+            (void)scene.loop.read(owner.copy_answered(each.number, verdict));
+        }
+    };
+    scene.one.destinations.loops = scene.two.destinations.loops = 1;
+    scene.loop.publish("1", 2);
+    scene.loop.publish("2", 2);
+    (void)scene.loop.read(scene.one.receive(scene.loop.take()));
+    // Both destinations have them; the owner dies before it answers. The next one gets them again.
+    (void)scene.one.run(scene.first);
+    for (const Copy& each : scene.one.take_copies()) {
+        const CopyVerdict verdict = receiver.receive(scene.one.producer(), each);
+        if (verdict == CopyVerdict::Queue) copied.push_back(payload_of(each.message.text()));
+    }
+    scene.depose();
+    scene.begin_at_two();
+    (void)scene.loop.read(scene.two.run(scene.first));
+    copy(scene.two);
+    (void)scene.loop.read(scene.two.confirm());
+    if (scene.loop.acknowledged().size() != 2) return "no PUBREC";
+    const Violation queued = exactly(scene.first.queue("c"), {"1", "2"});
+    return queued.empty() ? exactly(copied, {"1", "2"}) : queued;
+}
+
+TEST_CASE("QoS 2 of a session that ends with its connection is delivered once by two owners",
+          "[R-5][R-2][G2]") {
+    schedule(exactly_once_without_a_durable_publisher, {RuleMutant::RepeatsIgnored});
+}
+
 // R-3.
 
 Violation lost_on_the_way_to_a_leader() {

@@ -23,6 +23,10 @@ std::vector<CommandBody> examples() {
     source.number = OutboxNumber(5);
     source.high = OutboxNumber(4);
     source.unfinished = {OutboxNumber(2), OutboxNumber(3)};
+    OutboxSource publisher;
+    publisher.stream.target = {OutboxTargetKind::Publisher, ShardId(3),
+                               make_incarnation(NodeId(4), 5), LoopId(6)};
+    publisher.number = OutboxNumber(7);
     Attach attach;
     attach.client_id = "c";
     attach.identity = "i";
@@ -36,7 +40,7 @@ std::vector<CommandBody> examples() {
             subscribe,
             Unsubscribe{SessionId(1), Epoch(2), {"a", "b"}},
             Enqueue{"message", source, Restriction{{SessionId(1)}, "f"}},
-            EnqueueGroup{"g/f", "message", source},
+            EnqueueGroup{"g/f", "message", publisher},
             Ack{SessionId(1), Epoch(2), {{MessageNumber(3), AckKind::Pubcomp}}},
             OutboxPut{SessionId(1), Epoch(2), PacketId(3), "message"},
             Release{SessionId(1), Epoch(2), PacketId(3)},

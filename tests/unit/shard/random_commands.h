@@ -82,8 +82,11 @@ class RandomCommands {
     }
     [[nodiscard]] OutboxTarget target() {
         OutboxTarget out;
-        out.kind = static_cast<OutboxTargetKind>(below_(4));
-        if (out.kind == OutboxTargetKind::Node) out.node = incarnation();
+        out.kind = static_cast<OutboxTargetKind>(below_(5));
+        if (out.kind >= OutboxTargetKind::Node) out.node = incarnation();
+        if (out.kind == OutboxTargetKind::Publisher) {
+            out.loop = LoopId(static_cast<uint16_t>(below_(2)));
+        }
         return out;
     }
     [[nodiscard]] std::optional<OutboxSource> source() {

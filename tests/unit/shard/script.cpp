@@ -84,8 +84,9 @@ OutboxTarget target(const std::string& kind, const std::string& where) {
     out.kind = kind == "topic"     ? OutboxTargetKind::Topic
                : kind == "group"   ? OutboxTargetKind::Group
                : kind == "session" ? OutboxTargetKind::Session
+               : kind == "loop"    ? OutboxTargetKind::Publisher
                                    : OutboxTargetKind::Node;
-    if (kind == "node") {
+    if (kind == "node" || kind == "loop") {
         out.node = incarnation(where);
     } else {
         out.shard = ShardId(static_cast<uint32_t>(std::stoul(where)));

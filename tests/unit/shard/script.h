@@ -14,7 +14,7 @@
 // Any command: [lane=NODE.START.PRODUCER] [n#=NUMBER] [fence=SHARD,TERM].
 //
 // Questions: session CLIENT | queue CLIENT | owed | outbox | retained FILTER | match TOPIC | group
-// G | letgo | counts | deadline | restart
+// G | letgo | incarnations | counts | deadline | restart
 #pragma once
 
 #include <string>

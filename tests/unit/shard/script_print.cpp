@@ -298,6 +298,9 @@ std::optional<std::string> ask(Harness& harness, const std::string& verb,
             out << "  " << filter << " -> " << text(route.destination) << " qos"
                 << static_cast<int>(route.best_qos) << "\n";
         });
+    } else if (verb == "incarnations") {
+        for (const Incarnation each : harness.state().attached_incarnations())
+            out << "  " << text(each) << "\n";
     } else if (verb == "letgo") {
         std::vector<LetGo> all;
         harness.state().let_gos(all);
