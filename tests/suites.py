@@ -5,6 +5,7 @@ A suite is a function that returns a Tally and writes its output to a log. A sui
 exist and does not, or that cannot be built, counts as one failure, never as a pass.
 """
 
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -22,6 +23,9 @@ TSAN_BUILD = BUILD + "-tsan"
 LOGS = os.path.join(BUILD, "test-logs")
 PRESETS = "deploy/cmake/presets"
 JOBS = str(int(os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count() or 2)))
+# Of the Raft simulation. With so many in a process each interesting thing must have happened.
+SIM_SEEDS = int(os.environ.get("QUORATE_SIM_SEEDS", "2000"))
+SIM_SEEDS_COUNTED = 500
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 SUITE_SECONDS_MAX = 3600
 # Folders of tests/unit whose code runs on more than one thread: what the thread sanitizer is for.
@@ -196,7 +200,28 @@ def suite_unit(log):
 def suite_sim(log):
     if not build_release(log):
         return Tally(failed=1, note="does not build")
-    return none_if_empty(run_programs(log, BUILD, ["tests/sim"]))
+    tally = none_if_empty(run_programs(log, BUILD, ["tests/sim"]))
+    tally.add(simulate_raft(log))
+    return tally
+
+
+def simulate_raft(log):
+    """Layer S1: the seeds split over processes, the first of which repeats those that once failed.
+    A process is one test."""
+    processes = min(SIM_SEEDS, max(2, int(JOBS)))
+    commands = []
+    for i in range(processes):
+        first, end = SIM_SEEDS * i // processes, SIM_SEEDS * (i + 1) // processes
+        command = [os.path.join(BUILD, "bin", "quorate-sim"), "--layer", "s1", "--shrink",
+                   "--seed", str(first + 1), "--seeds", str(end - first)]
+        if end - first >= SIM_SEEDS_COUNTED:
+            command += ["--count", "1"]
+        if i == 0:
+            command += ["--regressions", "tests/sim/regressions.txt"]
+        commands.append(command)
+    with concurrent.futures.ThreadPoolExecutor(processes) as pool:
+        codes = [code for code, _ in pool.map(log.run, commands)]
+    return Tally(passed=codes.count(0), failed=processes - codes.count(0))
 
 
 def suite_asan(log):

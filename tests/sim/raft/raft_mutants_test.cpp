@@ -1,5 +1,7 @@
 // Each known bug of the core, and each mistake of its holder, is noticed within the seeds of one
 // change. Runs in processes of their own: an assertion of the core that fails has noticed it, too.
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -40,6 +42,7 @@ void run_child(Told& told, raft::Mutant mutant, HolderMutant holder) {
     // What an assertion says is expected here.
     const int null = ::open("/dev/null", O_WRONLY);
     ::dup2(null, STDERR_FILENO);
+    std::signal(SIGABRT, SIG_DFL);  // not a failure of this program
     raft::active_mutant = mutant;
     for (uint64_t seed = 1; seed <= seeds_max(); ++seed) {
         told.seed = seed;
@@ -60,6 +63,7 @@ bool noticed(const std::string& name, raft::Mutant mutant, HolderMutant holder) 
         ::mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT(shared != MAP_FAILED, "a page");
     Told& told = *static_cast<Told*>(shared);
+    std::fflush(stdout);
     const pid_t child = ::fork();
     if (child == 0) run_child(told, mutant, holder);
     int status = 0;
