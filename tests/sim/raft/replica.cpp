@@ -369,12 +369,13 @@ void SimReplica::keep() {
     const bool too_long = world_.random.below(1000) < world_.plan.too_long;
     const LogIndex to =
         std::min(node_->cut_limit(too_long), LogIndex(applied > keep ? applied - keep : 0));
-    if (to <= node_->log().base().index) return;
+    // A newcomer that knows only its own idea of the members keeps its log from the beginning.
+    if (to <= node_->log().base().index || !node_->configuration_at(to)) return;
     ++world_.counts[RaftCount::Cuts];
     SimWrite write;
     write.cut = to;
     write.configuration = node_->configuration_at(to);
-    if (write.configuration) world_.checkers.cut(view(), to, *write.configuration);
+    world_.checkers.cut(view(), to, *write.configuration);
     disk_.write(std::move(write));
     node_->cut(EntryId{to, *node_->log().term_at(to)});
     log_.cut(to);
