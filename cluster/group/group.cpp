@@ -314,8 +314,11 @@ void Group::cut(LogIndex synced, storage::LogBatch& batch) {
     const bool too_long = log_bytes() > options_.log_bytes_max;
     const LogIndex limit = std::min(synced, raft_->cut_limit(too_long));
     if (limit <= raft_->log().base().index) return;
+    // What is flushed may end below the first configuration that a newcomer was given.
+    const std::optional<raft::Configuration> configuration = raft_->configuration_at(limit);
+    if (!configuration) return;
     const EntryId base{limit, *raft_->log().term_at(limit)};
-    meta_.configuration = raft::encode(*raft_->configuration_at(limit));
+    meta_.configuration = raft::encode(*configuration);
     batch.cut(options_.id, base, meta_.configuration);
     raft_->cut(base);
     while (!log_spans_.empty() && log_spans_.front().last <= limit) {
