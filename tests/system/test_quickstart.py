@@ -101,8 +101,12 @@ class Quickstart(unittest.TestCase):
 
     def test_a_signal_stops_the_foreground_broker_in_good_order(self):
         self.need_binary()
+        # A shell that starts the tests in the background has them ignore SIGINT, and the script
+        # with them.
         with subprocess.Popen([SCRIPT], env=self.environment, stdout=subprocess.PIPE, text=True,
-                              stderr=subprocess.STDOUT, start_new_session=True) as script:
+                              stderr=subprocess.STDOUT, start_new_session=True,
+                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+                              ) as script:
             for line in script.stdout:
                 if "quorate is ready" in line:
                     self.pid = int(line.split("pid ")[1].split(")")[0])
