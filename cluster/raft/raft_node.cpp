@@ -208,7 +208,8 @@ void RaftNode::cut(EntryId id) {
 
 bool RaftNode::needs_ticks() const {
     if (quiescent_) return false;
-    return role_ != Role::Leader || !alone() || !progress_.empty();
+    // A hand-over is given up by ticks, and refuses proposals until then.
+    return role_ != Role::Leader || !alone() || !progress_.empty() || transfer_.has_value();
 }
 
 void RaftNode::send(ReplicaId to, MessageBody body) {

@@ -149,3 +149,22 @@ TEST_CASE("a replica of priority 0 gives leadership away and does not ask for it
     leader.wait(11);
     CHECK(leader.node().role() == Role::PreCandidate);
 }
+
+TEST_CASE("a leader that is left alone while it hands over still gives that up [Raft 3.10]") {
+    RaftCluster cluster(3, 3);
+    Replica& leader = cluster.elect();
+    cluster.tick();
+    const uint32_t away = other_than(leader.id());
+    cluster.isolate(away);
+    REQUIRE(cluster.propose("what the next leader lacks"));
+    cluster.settle();
+    REQUIRE(leader.node().change(Configuration{{leader.id()}}).ok());
+    REQUIRE(leader.node().transfer(ReplicaId(away)).ok());
+    cluster.settle();
+    REQUIRE(leader.node().configuration() == Configuration{{leader.id()}});
+    REQUIRE(leader.node().transferring());
+    CHECK(leader.node().needs_ticks());
+    leader.wait(30);
+    CHECK_FALSE(leader.node().transferring());
+    CHECK(cluster.propose("alone"));
+}
