@@ -1,5 +1,6 @@
 #include "tests/sim/raft/checkers.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -49,7 +50,8 @@ void RaftCheckers::handed_out(const ReplicaView& view, const ChainedEntry& entry
     const bool own =
         view.node.role() == raft::Role::Leader && entry.entry.id.term == view.node.term();
     if (!own || entry.entry.kind != raft::EntryKind::Configuration) return;
-    const bool own_term_committed = !runs_.empty() && runs_.back().term == view.node.term();
+    const bool own_term_committed =
+        std::ranges::find(runs_, view.node.term(), &Run::term) != runs_.end();
     violate(members_.appended(view, own_term_committed, committed()));
     if (violation_.empty()) ++counts_[RaftCount::ChangesBegun];
 }
@@ -83,8 +85,10 @@ void RaftCheckers::sent(const ReplicaView& view, const raft::Message& message) {
         if (vote->granted && !vote->pre) check_vote(view, message, *vote);
     } else if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body)) {
         if (reply->accepted) check_acceptance(view, message, reply->index);
-    } else if (std::holds_alternative<raft::RequestVote>(message.body)) {
-        violate(members_.campaigns(view));
+    } else if (const auto* request = std::get_if<raft::RequestVote>(&message.body)) {
+        // One that waited for the disk may belong to a candidacy that is over.
+        const raft::Role asking = request->pre ? raft::Role::PreCandidate : raft::Role::Candidate;
+        if (view.node.role() == asking) violate(members_.campaigns(view));
     } else if (const auto* part = std::get_if<raft::InstallSnapshot>(&message.body)) {
         violate(
             members_.in_snapshot(view, part->snapshot.last.index, part->snapshot.configuration));

@@ -172,6 +172,7 @@ uint64_t SimFaults::heal_core() {
         }
         if (!replicas_[i]->running()) replicas_[i]->start();
         replicas_[i]->end_pause();
+        replicas_[i]->end_stall();
     }
     return core;
 }

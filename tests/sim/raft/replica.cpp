@@ -116,6 +116,10 @@ void SimReplica::end_pause() {
     resume();
 }
 
+void SimReplica::end_stall() {
+    if (syncing_ != 0) schedule(SimEventKind::Sync, 1'000);
+}
+
 bool SimReplica::crashes_at(RaftCount site) {
     if (world_.sites_left == 0 || --world_.sites_left != 0) return false;
     world_.sites_left =

@@ -60,6 +60,8 @@ class SimReplica {
     void resume();
     // Now, whatever was said.
     void end_pause();
+    // The sync under way takes no longer.
+    void end_stall();
     // Flushes the state machine and cuts the log.
     void keep();
     // What was received of a snapshot is durable, beside what is in force.
