@@ -24,7 +24,7 @@ LOGS = os.path.join(BUILD, "test-logs")
 PRESETS = "deploy/cmake/presets"
 JOBS = str(int(os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count() or 2)))
 # Of the Raft simulation. With so many in a process each interesting thing must have happened.
-SIM_SEEDS = int(os.environ.get("QUORATE_SIM_SEEDS", "100"))
+SIM_SEEDS = int(os.environ.get("QUORATE_SIM_SEEDS", "2000"))
 SIM_SEEDS_COUNTED = 500
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 SUITE_SECONDS_MAX = 3600
