@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "tests/sim/commit.h"
 #include "tests/sim/disk_simulation.h"
 #include "tests/sim/raft/campaign.h"
 #include "tests/sim/shard_subject.h"
@@ -71,8 +72,8 @@ int main(int argc, char** argv) {
         if (layer == "shard" && seeds == 1) print_counts(worlds.counts());
         if (result.violation.empty()) continue;
         ++failed;
-        fmt::print("layer {}, seed {}, step {}: {}\n", layer, options.seed, result.step,
-                   result.violation);
+        fmt::print("commit {}, layer {}, seed {}, step {}: {}\n", quorate::sim::built_from(), layer,
+                   options.seed, result.step, result.violation);
     }
     fmt::print("{} seeds, {} failed\n", seeds, failed);
     return failed == 0 ? 0 : 1;

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "tests/sim/commit.h"
 #include "tests/sim/raft/shrink.h"
 
 namespace quorate::sim {
@@ -41,9 +42,10 @@ class Runner {
 };
 
 void Runner::run(const RaftPlan& plan) {
-    const auto end = fmt::format_to_n(running, sizeof(running) - 1,
-                                      "layer s1, seed {}, steps {}: an assertion failed\n",
-                                      plan.seed, plan.steps);
+    const auto end =
+        fmt::format_to_n(running, sizeof(running) - 1,
+                         "commit {}, layer s1, seed {}, steps {}: an assertion failed\n",
+                         built_from(), plan.seed, plan.steps);
     *end.out = '\0';
     RaftTrace trace;
     if (campaign_.trace) {
@@ -58,12 +60,13 @@ void Runner::run(const RaftPlan& plan) {
     if (!result.violation.empty()) return fail(plan, result);
     if (plan.seed % 100 != 0 || simulate_raft(plan).trace_hash == result.trace_hash) return;
     ++result_.failed;
-    fmt::print("layer s1, seed {}: two runs differ\n", plan.seed);
+    fmt::print("commit {}, layer s1, seed {}: two runs differ\n", built_from(), plan.seed);
 }
 
 void Runner::fail(const RaftPlan& plan, const RaftResult& result) {
     ++result_.failed;
-    fmt::print("layer s1, seed {}, step {}: {}\n", plan.seed, result.step, result.violation);
+    fmt::print("commit {}, layer s1, seed {}, step {}: {}\n", built_from(), plan.seed, result.step,
+               result.violation);
     if (campaign_.shrink) {
         const RaftPlan small = shrink_raft(plan);
         fmt::print("  shrunk: {}\n", describe(small));

@@ -1,8 +1,8 @@
 // Many seeds of the Raft simulation, one after the other, and what came of them.
 //
 // *Thread*: one; several campaigns are several processes. *Errors*: printed, a line each, in a form
-// that repeats the run: `layer s1, seed 7, step 1234: R3: ...`. An assertion of the code under test
-// ends the process after such a line.
+// that repeats the run: `commit 0123456789ab, layer s1, seed 7, step 1234: R3: ...`. An assertion
+// of the code under test ends the process after such a line.
 #pragma once
 
 #include <cstdint>

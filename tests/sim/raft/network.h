@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "cluster/raft/messages.h"
+#include "tests/sim/raft/observers/replica_view.h"
 #include "tests/sim/raft/plan.h"
-#include "tests/sim/raft/replica_view.h"
 
 namespace quorate::sim {
 

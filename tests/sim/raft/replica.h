@@ -13,13 +13,13 @@
 #include <vector>
 
 #include "cluster/raft/raft_node.h"
-#include "tests/sim/raft/checkers.h"
 #include "tests/sim/raft/counters.h"
 #include "tests/sim/raft/disk.h"
-#include "tests/sim/raft/log_mirror.h"
 #include "tests/sim/raft/network.h"
+#include "tests/sim/raft/observers/checkers.h"
+#include "tests/sim/raft/observers/log_mirror.h"
+#include "tests/sim/raft/observers/read_checker.h"
 #include "tests/sim/raft/plan.h"
-#include "tests/sim/raft/read_checker.h"
 
 namespace quorate::sim {
 

@@ -1,4 +1,4 @@
-#include "tests/sim/raft/membership_checker.h"
+#include "tests/sim/raft/observers/membership_checker.h"
 
 #include <fmt/format.h>
 

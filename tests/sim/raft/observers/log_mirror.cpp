@@ -1,4 +1,4 @@
-#include "tests/sim/raft/log_mirror.h"
+#include "tests/sim/raft/observers/log_mirror.h"
 
 namespace quorate::sim {
 

@@ -5,7 +5,7 @@
 
 #include "cluster/raft/raft_node.h"
 #include "tests/sim/raft/disk.h"
-#include "tests/sim/raft/log_mirror.h"
+#include "tests/sim/raft/observers/log_mirror.h"
 
 namespace quorate::sim {
 

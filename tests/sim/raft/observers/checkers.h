@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "tests/sim/raft/counters.h"
-#include "tests/sim/raft/membership_checker.h"
-#include "tests/sim/raft/replica_view.h"
+#include "tests/sim/raft/observers/membership_checker.h"
+#include "tests/sim/raft/observers/replica_view.h"
 
 namespace quorate::sim {
 

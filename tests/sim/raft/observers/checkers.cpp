@@ -1,4 +1,4 @@
-#include "tests/sim/raft/checkers.h"
+#include "tests/sim/raft/observers/checkers.h"
 
 #include <algorithm>
 #include <utility>

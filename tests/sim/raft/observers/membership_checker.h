@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "tests/sim/raft/disk.h"
-#include "tests/sim/raft/log_mirror.h"
-#include "tests/sim/raft/replica_view.h"
+#include "tests/sim/raft/observers/log_mirror.h"
+#include "tests/sim/raft/observers/replica_view.h"
 
 namespace quorate::sim {
 

@@ -1,4 +1,4 @@
-#include "tests/sim/raft/read_checker.h"
+#include "tests/sim/raft/observers/read_checker.h"
 
 #include <algorithm>
 
