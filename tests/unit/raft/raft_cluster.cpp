@@ -58,6 +58,8 @@ void RaftCluster::post(std::vector<Message>& messages) {
 
 void RaftCluster::deliver(const Message& message) {
     if (isolated_.contains(message.from) || isolated_.contains(message.to)) return;
+    // A configuration that somebody made up may name replicas that are not there.
+    if (message.to.value() > replicas_.size()) return;
     Replica& to = *replicas_[message.to.value() - 1];
     const uint64_t before = to.node().log().last().index.value();
     to.node().step(message);
@@ -159,10 +161,13 @@ void RaftCluster::random_step(bool faults) {
         default: {
             if (network_.empty()) break;
             const std::size_t at = faults ? random_.below(network_.size()) : 0;
-            const Message message = network_[at];
             const bool doubled = faults && random_.chance(1, 20);
-            if (!doubled) network_.erase(network_.begin() + static_cast<std::ptrdiff_t>(at));
-            if (!(faults && random_.chance(1, 10))) deliver(message);
+            const bool lost = faults && random_.chance(1, 10);
+            if (!lost) {
+                arrive(at, doubled);
+            } else if (!doubled) {
+                lose(at);
+            }
             break;
         }
     }
@@ -173,6 +178,22 @@ void RaftCluster::cut_somewhere(Replica& one) {
     if (one.restoring() || one.has_write()) return;
     const LogIndex limit = one.node().cut_limit(random_.chance(1, 2));
     if (limit > one.node().log().base().index) one.cut(limit);
+}
+
+void RaftCluster::inject(const Message& message) {
+    const uint64_t to = message.to.value();
+    if (to == 0 || to > replicas_.size()) return;
+    deliver(message);
+}
+
+void RaftCluster::arrive(std::size_t at, bool doubled) {
+    const Message message = network_[at];
+    if (!doubled) lose(at);
+    deliver(message);
+}
+
+void RaftCluster::lose(std::size_t at) {
+    network_.erase(network_.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 uint64_t RaftCluster::restores() const {

@@ -87,6 +87,7 @@ class Replica {
     };
     void read_chunk(const SnapshotRequest& request);
     void keep(const SnapshotPart& part);
+    [[nodiscard]] static std::optional<std::vector<Entry>> state_of(const std::string& bytes);
 
     std::map<TransferId, Source> sources_;
     std::string received_;
@@ -127,6 +128,17 @@ class RaftCluster {
     // One random thing: a message delivered, lost, doubled or out of order, a write completed, a
     // tick, a proposal, a crash.
     void random_step(bool faults);
+    // What somebody makes up reaches the replica it is for, if there is one.
+    void inject(const Message& message);
+    // Of what is under way: the n-th, which may be delivered, lost or kept as well.
+    [[nodiscard]] std::size_t under_way() const { return network_.size(); }
+    [[nodiscard]] const Message& under_way(std::size_t at) const { return network_[at]; }
+    void arrive(std::size_t at, bool doubled);
+    void lose(std::size_t at);
+    // What one replica is told and does by itself.
+    void write_one(uint32_t number) { write_one(replica(number)); }
+    void take(uint32_t number) { take(replica(number)); }
+    void cut_somewhere(uint32_t number) { cut_somewhere(replica(number)); }
     // R1 to R5 over everything seen so far. Empty when they hold.
     [[nodiscard]] const std::string& violation() const { return violation_; }
     [[nodiscard]] uint64_t committed() const { return committed_.size(); }

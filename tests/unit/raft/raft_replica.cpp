@@ -92,7 +92,9 @@ void Replica::take(std::vector<Message>& out) {
 
 void Replica::read_chunk(const SnapshotRequest& request) {
     if (request.offset == 0) {
-        Source source{node_->snapshot_point().value(), {}};
+        std::optional<SnapshotMeta> point = node_->snapshot_point();
+        if (!point) return;
+        Source source{std::move(*point), {}};
         RecordWriter writer(source.bytes);
         for (const Entry& entry : applied_) {
             writer.id(entry.id.term);
@@ -102,10 +104,27 @@ void Replica::read_chunk(const SnapshotRequest& request) {
         sources_.insert_or_assign(request.transfer, std::move(source));
         ++snapshots_sent_;
     }
-    const Source& source = sources_.at(request.transfer);
+    const auto found = sources_.find(request.transfer);
+    if (found == sources_.end()) return;
+    const Source& source = found->second;
     const std::string part = source.bytes.substr(request.offset, request.bytes_max);
     const bool done = request.offset + part.size() == source.bytes.size();
     node_->snapshot_chunk(request, source.snapshot, SharedBytes(as_bytes(part)), done);
+}
+
+// Nothing for bytes that are no state.
+std::optional<std::vector<Entry>> Replica::state_of(const std::string& bytes) {
+    std::vector<Entry> state;
+    RecordReader reader(bytes);
+    while (!reader.finished()) {
+        Entry entry;
+        entry.id = EntryId{LogIndex(state.size() + 1), reader.id<Term>()};
+        entry.kind = static_cast<EntryKind>(reader.u8());
+        entry.data = SharedBytes(as_bytes(reader.text()));
+        if (reader.failed()) return std::nullopt;
+        state.push_back(std::move(entry));
+    }
+    return state;
 }
 
 void Replica::keep(const SnapshotPart& part) {
@@ -113,20 +132,15 @@ void Replica::keep(const SnapshotPart& part) {
     ASSERT(part.offset == received_.size(), "parts follow each other");
     received_ += part.data.text();
     if (!part.done) return;
-    std::vector<Entry> state;
-    RecordReader reader(received_);
-    while (!reader.finished()) {
-        ASSERT(!reader.failed(), "a snapshot arrives whole");
-        Entry entry;
-        entry.id = EntryId{LogIndex(state.size() + 1), reader.id<Term>()};
-        entry.kind = static_cast<EntryKind>(reader.u8());
-        entry.data = SharedBytes(as_bytes(reader.text()));
-        state.push_back(std::move(entry));
+    std::optional<std::vector<Entry>> state = state_of(received_);
+    if (!state || LogIndex(state->size()) != part.snapshot.last.index) {
+        node_->abandon_snapshot();
+        return;
     }
     if (!node_->restore(part.snapshot)) return;
     ++restores_;
     if (!before_restore_) before_restore_ = applied_;
-    applied_ = std::move(state);
+    applied_ = std::move(*state);
 }
 
 void Replica::write_one(std::vector<Message>& out) {
