@@ -61,7 +61,11 @@ bool Progress::rejected(LogIndex previous, LogIndex hint) {
         return true;
     }
     if (state_ == State::Snapshot || previous.next() != next_) return false;
-    next_ = std::max(match_.next(), std::min(previous, hint.next()));
+    const LogIndex next = std::max(match_.next(), std::min(previous, hint.next()));
+    // Whoever rejects what it has accepted is asked again when it is heard, not at once: the two
+    // would say the same to each other as fast as the network carries it.
+    if (next >= next_) return false;
+    next_ = next;
     probe_sent_ = false;
     return true;
 }

@@ -42,6 +42,19 @@ TEST_CASE("a rejected probe goes down to the hint and never below what matches")
     CHECK(progress.may_send(1));
 }
 
+TEST_CASE(
+    "a follower that rejects what it has accepted is asked again when it is heard, not at once") {
+    Progress progress(LogIndex(10));
+    CHECK(progress.accepted(LogIndex(9)));
+    progress.probe();
+    progress.sent(LogIndex(9), 0);
+    CHECK_FALSE(progress.rejected(LogIndex(9), LogIndex(3)));
+    CHECK(progress.next() == LogIndex(10));
+    CHECK_FALSE(progress.may_send(100));
+    (void)progress.heard();
+    CHECK(progress.may_send(100));
+}
+
 TEST_CASE("a follower that falls silent before its first answer is asked at the same place again") {
     Progress progress(LogIndex(50));
     progress.sent(LogIndex(49), 0);
