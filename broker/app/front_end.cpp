@@ -424,6 +424,11 @@ void FrontEnd::on_shown(uint64_t token) {
     subscriptions_->on_shown(token);
 }
 
+void FrontEnd::go_on_replaying(Client& client, const std::vector<cluster::OwedReplay>& owed) {
+    for (const cluster::OwedReplay& replay : owed)
+        retained_->go_on(client, replay.filter, replay.from);
+}
+
 void FrontEnd::on_retained(const cluster::RetainedPage& page) {
     retained_->on_page(page);
 }

@@ -107,6 +107,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void close(Client& client, const CloseCause& cause);
     // The answer to attach() has been told to the channel.
     void attached(Client& client, mqtt::ReasonCode reason);
+    // Retained messages that an earlier connection of the session did not see queued.
+    void go_on_replaying(Client& client, const std::vector<cluster::OwedReplay>& owed);
     void refuse_attach(Client& client, mqtt::ReasonCode reason);
     void detached(Client& client);
     // True while this client id is taken over more often than limits.takeover_rate: then the holder

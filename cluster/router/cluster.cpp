@@ -127,8 +127,9 @@ class Cluster::Impl {
     std::vector<std::unique_ptr<ShardRunner>> shards;
     Incarnation incarnation;
     bool running = false;
-    std::atomic<int64_t> retained{0};  // topics with a retained message, over all shards
-    std::atomic<int64_t> sessions{0};  // over all shards
+    std::atomic<int64_t> retained{0};  // topics with a retained message, over all shards,
+    std::vector<std::atomic<uint64_t>> retained_in;  // and by shard
+    std::atomic<int64_t> sessions{0};                // over all shards
 
     mutable std::mutex mutex;
     std::vector<Report> reports;  // by worker; guarded by mutex
@@ -166,10 +167,11 @@ Status Cluster::Impl::open() {
                                             held = std::move(parcel)] { router->receive(*held); });
     });
     reports.resize(workers);
+    retained_in = std::vector<std::atomic<uint64_t>>(options.layout.shards);
     for (uint16_t w = 0; w < workers; ++w) {
         routers.push_back(std::make_unique<WorkerRouter>(
             WorkerRouter::Context{*exchange, *directory, options.layout, WorkerId(w), workers,
-                                  &retained, options.retained_max, &sessions}));
+                                  &retained, retained_in, options.retained_max, &sessions}));
     }
     const auto router_of = [&](GroupId group) -> WorkerRouter& {
         return *routers[group.value() % workers];
@@ -367,7 +369,8 @@ std::unique_ptr<LoopPort> Cluster::make_port(
     impl_->exchange->set_loop(loop, std::move(tell));
     return std::make_unique<NodeLoopPort>(
         NodeLoopPort::Context{*impl_->exchange, *impl_->directory, impl_->options.layout, loop,
-                              impl_->incarnation, impl_->host->workers(), LoopCredit{}},
+                              impl_->incarnation, impl_->host->workers(), LoopCredit{},
+                              impl_->retained_in},
         sink);
 }
 

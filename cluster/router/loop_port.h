@@ -81,6 +81,10 @@ class LoopPort {
     // Asks for one page of a scan; answered by on_retained.
     virtual void retained(const RetainedQuery& query) = 0;
 
+    // The first shard from `from` on that has retained messages. What is retained later than a
+    // subscription was made reaches it live.
+    [[nodiscard]] virtual std::optional<ShardId> next_retained(ShardId from) = 0;
+
     // The loop's first subscriber of a filter, or its last one gone. on_shown(token) follows when
     // every thread of this node matches with it. token 0: nobody waits.
     virtual void loop_route(std::string_view filter, bool add, uint64_t token) = 0;

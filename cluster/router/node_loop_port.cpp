@@ -142,6 +142,13 @@ void NodeLoopPort::retained(const RetainedQuery& query) {
     outbound_.worker(worker_of(first)).retained.push_back(query);
 }
 
+std::optional<ShardId> NodeLoopPort::next_retained(ShardId from) {
+    for (std::size_t shard = from.value(); shard < context_.retained_in.size(); ++shard) {
+        if (context_.retained_in[shard].load() > 0) return ShardId(static_cast<uint32_t>(shard));
+    }
+    return std::nullopt;
+}
+
 void NodeLoopPort::loop_route(std::string_view filter, bool add, uint64_t token) {
     DirectoryOp op;
     op.kind = add ? DirectoryOp::Kind::AddLoop : DirectoryOp::Kind::RemoveLoop;

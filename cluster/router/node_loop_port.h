@@ -6,7 +6,10 @@
 // it is free again. QoS 0 has no answers and no credit: Outbound::admit drops it.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -34,6 +37,7 @@ class NodeLoopPort final : public LoopPort {
         Incarnation incarnation;
         uint32_t workers = 1;
         LoopCredit credit;
+        std::span<const std::atomic<uint64_t>> retained_in{};  // messages, by shard
     };
     // `sink` outlives the port.
     NodeLoopPort(const Context& context, LoopSink& sink);
@@ -50,6 +54,7 @@ class NodeLoopPort final : public LoopPort {
     void want(const Want& want) override;
     void shared_ack(const SharedAck& ack) override;
     void retained(const RetainedQuery& query) override;
+    std::optional<ShardId> next_retained(ShardId from) override;
     void loop_route(std::string_view filter, bool add, uint64_t token) override;
     bool match(std::string_view topic, Destinations& out) override;
     uint64_t table_version() override;

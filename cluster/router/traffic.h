@@ -203,11 +203,15 @@ struct RetainedCursor {
 // For a durable session the messages do not come back: the worker puts them into the session's
 // queue, in the same lane as live messages of its topics, so that no older value follows a newer
 // one. Such a query goes first to the worker of the session's shard, which fills in the room.
+// It names one shard at a time, in ascending order, so that the position means the same to any
+// later connection; the worker sends a last Replay without messages when there is nothing more.
 struct RetainedQuery {
     struct Durable {
         ShardId shard;
         SessionId session;
         std::string filter;  // whole, as subscribed
+        ReplayId replay;
+        std::optional<ShardId> then;  // the shard to go on with after this one
     };
     LoopId loop;
     uint64_t token = 0;  // the loop's own

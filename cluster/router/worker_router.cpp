@@ -125,7 +125,11 @@ void WorkerRouter::scan_retained(const RetainedQuery& query) {
             break;
         }
     }
-    if (query.durable && !page.messages.empty()) return replay(query, std::move(page));
+    if (query.durable) {
+        if (!page.next && query.durable->then) page.next = RetainedCursor{*query.durable->then, {}};
+        // An empty page is worth a command only when it is the last.
+        if (!page.messages.empty() || !page.next) return replay(query, std::move(page));
+    }
     outbound_.loop(query.loop).retained.push_back(std::move(page));
 }
 
@@ -133,37 +137,30 @@ void WorkerRouter::replay(const RetainedQuery& query, RetainedPage&& page) {
     Replay command;
     command.session = query.durable->session;
     command.filter = query.durable->filter;
+    command.id = query.durable->replay;
+    if (page.next) command.next = Replay::Next{page.next->shard, page.next->after};
     for (const SharedBytes& flat : page.messages)
         command.messages.push_back(flat.text());
     const uint64_t id = next_replay_++;
     submit(group_of(query.durable->shard), LaneClass::Publish, lane_token(LaneUser::Replay, id),
            std::nullopt, command);
-    replays_.emplace(id, ReplayUnderWay{query, std::move(page)});
+    replays_.emplace(id, ReplayUnderWay{query.loop, std::move(page)});
 }
 
 void WorkerRouter::on_replayed(uint64_t id, const Answer& answer) {
     const auto found = replays_.find(id);
     ASSERT(found != replays_.end(), "a replay is answered once");
-    const RetainedQuery query = std::move(found->second.query);
+    const LoopId loop = found->second.loop;
     RetainedPage page = std::move(found->second.page);
     replays_.erase(found);
-    // Without a result the subscription has ended: nothing of the page is wanted any more.
-    std::size_t taken = page.messages.size();
+    // Without a result nothing is owed any more: the subscription has ended, or was made anew.
+    page.next.reset();
     if (const auto* result = std::get_if<ReplayResult>(&answer.result)) {
-        taken = std::min<std::size_t>(taken, result->taken);
-    }
-    if (taken < page.messages.size()) {
-        page.full = true;
-        page.next = query.at;
-        if (taken > 0) {
-            const auto last = mqtt::decode_message(page.messages[taken - 1].text());
-            ASSERT(last.has_value(), "a retained message of this process is well formed");
-            page.next = RetainedCursor{shard_of_topic(last->topic, context_.layout),
-                                       std::string(last->topic)};
-        }
+        if (result->left) page.next = RetainedCursor{result->left->shard, result->left->after};
+        page.full = result->full;
     }
     page.messages.clear();
-    outbound_.loop(query.loop).retained.push_back(std::move(page));
+    outbound_.loop(loop).retained.push_back(std::move(page));
 }
 
 LaneClient& WorkerRouter::lane(GroupId group, LaneClass lane_class) {

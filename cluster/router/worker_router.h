@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cluster/group/worker.h"
@@ -49,7 +50,8 @@ class WorkerRouter final : private OwnerHost {
         ShardLayout layout;
         WorkerId worker;
         uint32_t workers = 1;
-        std::atomic<int64_t>* retained = nullptr;  // over all shards; outlives the router
+        std::atomic<int64_t>* retained = nullptr;        // over all shards; outlives the router
+        std::span<std::atomic<uint64_t>> retained_in{};  // the same by shard; empty: nobody asks
         uint64_t retained_max = UINT64_MAX;
         std::atomic<int64_t>* sessions = nullptr;  // over all shards; outlives the router
     };
@@ -86,9 +88,11 @@ class WorkerRouter final : private OwnerHost {
     void answer_taken(PortId asker, const TakenBatch::Taken& taken) { answer(asker, taken); }
     void answer_hand_over(const HandOverDone& done) { answer(done); }
 
-    // This worker's shards have so many more (or fewer) retained messages than before.
-    void retained_changed(int64_t difference) {
-        if (context_.retained != nullptr) context_.retained->fetch_add(difference);
+    // A shard of this worker has so many retained messages now. Before anybody is told of them.
+    void retained_changed(ShardId shard, uint64_t before, uint64_t now) {
+        if (context_.retained != nullptr)
+            context_.retained->fetch_add(static_cast<int64_t>(now) - static_cast<int64_t>(before));
+        if (!context_.retained_in.empty()) context_.retained_in[shard.value()].store(now);
     }
 
     // The same of sessions.
@@ -123,7 +127,7 @@ class WorkerRouter final : private OwnerHost {
     static void start(GroupRunnerBase& runner);
     // A page on its way into the queue of a durable session.
     struct ReplayUnderWay {
-        RetainedQuery query;
+        LoopId loop;
         RetainedPage page;
     };
 

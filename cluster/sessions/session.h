@@ -26,6 +26,7 @@
 
 #include "cluster/sessions/message_store.h"
 #include "cluster/sessions/queue.h"
+#include "cluster/topics/replay.h"
 #include "proto/base/ids.h"
 #include "proto/base/result.h"
 #include "proto/mqtt/types.h"
@@ -78,6 +79,7 @@ struct Subscription {
 struct DurableState {
     SessionQueue queue;
     std::map<std::string, Subscription, std::less<>> subscriptions;  // by whole filter
+    std::map<std::string, PendingReplay, std::less<>> replays;       // of some of these
     std::vector<uint16_t> received;  // QoS 2 packet ids until PUBREL, ascending
     std::map<uint16_t, std::string>
         shares;  // share number -> whole filter, while entries may name it

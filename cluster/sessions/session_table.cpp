@@ -76,6 +76,9 @@ void SessionTable::erase(Session& session, storage::StateBatch& batch) {
         for (const auto& [filter, subscription] : session.durable->subscriptions) {
             batch.remove(session_key(Family::Subscription, id).last_text(filter).view());
         }
+        for (const auto& [filter, replay] : session.durable->replays) {
+            batch.remove(session_key(Family::Replay, id).last_text(filter).view());
+        }
     }
     by_client_.erase(session.client_id);
     by_id_.erase(session.id.value());
@@ -187,6 +190,10 @@ uint64_t SessionTable::digest() const {
             out.text(filter);
             write_subscription(out, subscription);
         }
+        for (const auto& [filter, replay] : durable.replays) {
+            out.text(filter);
+            write_replay(out, replay);
+        }
         durable.queue.for_each(MessageNumber(), [&](MessageNumber number, const auto& message) {
             out.id(number);
             out.id(message.body);
@@ -250,6 +257,14 @@ bool SessionTable::load_subscription(Session& session, std::string_view filter,
     return session.durable->subscriptions.emplace(filter, *subscription).second;
 }
 
+bool SessionTable::load_replay(Session& session, std::string_view filter, std::string_view value) {
+    const auto replay = read_replay(value);
+    if (!session.durable || !replay) return false;
+    DurableState& durable = *session.durable;
+    return durable.subscriptions.contains(filter) &&
+           durable.replays.emplace(filter, *replay).second;
+}
+
 Status SessionTable::load_record(std::string_view key, std::string_view value, MessageStore& bodies,
                                  SubscriptionIndex& subscriptions) {
     storage::KeyReader in(key);
@@ -267,6 +282,8 @@ Status SessionTable::load_record(std::string_view key, std::string_view value, M
         good = in.rest().empty() && session->durable && read_received(value, *session->durable);
     } else if (family == Family::Subscription) {
         good = load_subscription(*session, in.rest(), value, subscriptions);
+    } else if (family == Family::Replay) {
+        good = load_replay(*session, in.rest(), value);
     } else if (family == Family::Entry) {
         const uint64_t number = in.u64();
         good = !in.failed() && in.rest().empty() && number != 0 &&
@@ -278,8 +295,8 @@ Status SessionTable::load_record(std::string_view key, std::string_view value, M
 
 Status SessionTable::load(const storage::StateStore& store, MessageStore& bodies,
                           SubscriptionIndex& subscriptions, Timers& timers) {
-    for (const Family family :
-         {Family::Session, Family::Cursor, Family::Entry, Family::Received, Family::Subscription}) {
+    for (const Family family : {Family::Session, Family::Cursor, Family::Entry, Family::Received,
+                                Family::Subscription, Family::Replay}) {
         Status result;
         const Status scanned = store.scan(StateKey(family).view(), family_end(family),
                                           [&](std::string_view key, std::string_view value) {

@@ -83,6 +83,8 @@ class SessionTable {
     [[nodiscard]] static bool load_subscription(Session& session, std::string_view filter,
                                                 std::string_view value,
                                                 SubscriptionIndex& subscriptions);
+    [[nodiscard]] static bool load_replay(Session& session, std::string_view filter,
+                                          std::string_view value);
 
     SessionId next_id_{1};
     std::unordered_map<uint64_t, std::unique_ptr<Session>> by_id_;  // order never shows

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -33,6 +34,13 @@ enum class AnswerCode : uint8_t {
     NotFound,       // what it names does not exist; number consumed
 };
 
+// Retained messages that a SUBSCRIBE of an earlier connection asked for and that did not all reach
+// the queue.
+struct OwedReplay {
+    std::string filter;
+    PendingReplay from;
+};
+
 struct AttachResult {
     // Success, NotAuthorized (identity), SessionTakenOver (a later Attach replaced this one while
     // it waited), ServerUnavailable (the holder did not let go in time), QuotaExceeded.
@@ -46,6 +54,7 @@ struct AttachResult {
     MessageNumber next;           // number the next message will get
     MessageNumber mark;           // up to here an earlier connection may have received (DUP)
     uint32_t subscriptions = 0;
+    std::vector<OwedReplay> replays;  // to go on with
 };
 
 struct RequestedSubscription {
@@ -54,6 +63,7 @@ struct RequestedSubscription {
     bool shared = false;                                // no retained messages (MQTT 5 §4.8.2)
     SessionId member;                                   // with the filter, what Made names
     RouteSerial wait_for;  // SUBACK waits until made reaches it; 0: it is made
+    ReplayId replay;       // retained messages are owed from the start, after SUBACK; 0: none
 };
 
 struct SubscribeResult {
@@ -74,10 +84,10 @@ struct EnqueueResult {
     bool repeat = false;  // the outbox entry had been taken before
 };
 
-// The first `taken` messages of a Replay are done with; the others found no room. A repeat has no
-// result: what was taken then is not known any more.
+// Where a replay goes on after a Replay.
 struct ReplayResult {
-    uint32_t taken = 0;
+    std::optional<PendingReplay> left;  // none: all of it is in the queue
+    bool full = false;                  // some messages found no room
 };
 
 struct EnqueueGroupResult {

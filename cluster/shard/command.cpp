@@ -111,6 +111,7 @@ void write(RecordWriter& out, const Subscribe& body) {
                                     (request.retain_as_published ? 2U : 0U)));
         out.u8(static_cast<uint8_t>(request.retain_handling));
         out.u32(request.subscription_id);
+        out.u8(request.replay ? 1 : 0);
     }
     out.u32(body.shared_max);
 }
@@ -226,9 +227,15 @@ void write(RecordWriter& out, const GroupPick& body) {
 void write(RecordWriter& out, const Replay& body) {
     out.id(body.session);
     out.text(body.filter);
+    out.id(body.id.epoch);
+    out.id(body.id.number);
     out.u32(static_cast<uint32_t>(body.messages.size()));
     for (const std::string_view message : body.messages)
         out.text(message);
+    out.u8(body.next ? 1 : 0);
+    if (!body.next) return;
+    out.id(body.next->shard);
+    out.text(body.next->after);
 }
 
 // Bodies, reading.
@@ -272,7 +279,7 @@ Subscribe read_subscribe(RecordReader& in) {
     Subscribe body;
     body.session = in.id<SessionId>();
     body.epoch = in.id<Epoch>();
-    const uint32_t count = read_count(in, 11);
+    const uint32_t count = read_count(in, 12);
     body.requests.reserve(count);
     for (uint32_t i = 0; i < count && !in.failed(); ++i) {
         SubscriptionRequest request;
@@ -284,6 +291,7 @@ Subscribe read_subscribe(RecordReader& in) {
         request.retain_as_published = (flags & 2U) != 0;
         request.retain_handling = read_enum<mqtt::RetainHandling>(in, 2);
         request.subscription_id = in.u32();
+        request.replay = read_bool(in);
         body.requests.push_back(request);
     }
     body.shared_max = in.u32();
@@ -406,9 +414,7 @@ Made read_made(RecordReader& in) {
 }
 
 Void read_void(RecordReader& in) {
-    const uint8_t refused = in.u8();
-    if (refused > 1) in.fail();
-    return Void{refused == 1};
+    return Void{read_bool(in)};
 }
 
 GroupPick read_group_pick(RecordReader& in) {
@@ -423,10 +429,15 @@ Replay read_replay(RecordReader& in) {
     Replay body;
     body.session = in.id<SessionId>();
     body.filter = in.text();
+    body.id.epoch = in.id<Epoch>();
+    body.id.number = in.id<CommandNumber>();
     const uint32_t count = read_count(in, 4);
     body.messages.reserve(count);
     for (uint32_t i = 0; i < count && !in.failed(); ++i)
         body.messages.push_back(in.text());
+    if (!read_bool(in)) return body;
+    const auto shard = in.id<ShardId>();
+    body.next = Replay::Next{shard, in.text()};
     return body;
 }
 

@@ -18,6 +18,7 @@
 
 #include "cluster/sessions/outbox_source.h"
 #include "cluster/topics/destination.h"
+#include "cluster/topics/replay.h"
 #include "proto/base/ids.h"
 #include "proto/base/result.h"
 #include "proto/mqtt/types.h"
@@ -94,6 +95,7 @@ struct SubscriptionRequest {
     bool retain_as_published = false;
     mqtt::RetainHandling retain_handling = mqtt::RetainHandling::Send;
     uint32_t subscription_id = 0;  // 0: none
+    bool replay = false;  // retained messages follow, if retain_handling has it so (see Replay)
 };
 
 struct Subscribe {
@@ -231,11 +233,19 @@ struct GroupPick {
 };
 
 // A page of retained messages for a session that has subscribed. Taken from the first on, as many
-// as leave half of the queue to live messages, which a retained one never pushes out.
+// as leave half of the queue to live messages, which a retained one never pushes out. What was
+// taken is remembered, so that whoever holds the session next goes on from there.
 struct Replay {
+    // Where the page after this one begins: topics of `shard` above `after`.
+    struct Next {
+        ShardId shard;
+        std::string_view after;
+    };
     SessionId session;
-    std::string_view filter;  // the session holds exactly it, or nothing is taken
+    std::string_view filter;
+    ReplayId id;  // nothing is taken when the session waits for no such replay
     std::vector<std::string_view> messages;
+    std::optional<Next> next;  // none: with these messages it is done
 };
 
 using CommandBody = std::variant<Attach, Detached, Subscribe, Unsubscribe, Enqueue, EnqueueGroup,

@@ -125,21 +125,15 @@ void ShardState::Impl::complete_attach(Session* session, const std::string& clie
     set_will(*session, asked.will);
     sessions_.attach(
         *session, {asked.connection, asked.token, result.session_present, asked.receive_maximum});
-    result.session = session->id;
-    result.epoch = session->epoch;
-    result.durable = session->durable != nullptr;
     if (session->durable) {
         SessionQueue& queue = session->durable->queue;
         purge_queue(*session, queue.span());
         queue.attach(asked.receive_maximum);
         sessions_.mark(*session, SessionTable::kCursor);
-        result.first_unacked = queue.first_unacked();
-        result.next = queue.next();
-        result.mark = queue.mark();
-        result.subscriptions = static_cast<uint32_t>(session->durable->subscriptions.size());
         if (queue.messages() > 0) actions_->new_messages.push_back(session->id);
         if (!session->durable->shares.empty()) actions_->presence.push_back(session->id);
     }
+    describe(*session, result);
     answer_attach(asked, AnswerCode::Applied, result);
 }
 

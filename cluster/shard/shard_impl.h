@@ -90,6 +90,8 @@ class ShardState::Impl {
     [[nodiscard]] Session* attached_session(SessionId id, Epoch epoch);
     void duplicate(const CommandBody& body);
     void duplicate_attach(const Attach& body);
+    // The session as its connection has to know it.
+    static void describe(const Session& session, AttachResult& result);
     void duplicate_subscribe(const Subscribe& body);
     [[nodiscard]] ClusterTime after_seconds(uint64_t seconds) const {
         return ClusterTime(now_.value() + seconds * 1000);
@@ -141,6 +143,9 @@ class ShardState::Impl {
     [[nodiscard]] RequestedSubscription subscribe(Session& session,
                                                   const SubscriptionRequest& request,
                                                   uint32_t shared_max);
+    void set_replay(Session& session, std::string_view filter, std::optional<PendingReplay> replay);
+    [[nodiscard]] bool take_replayed(Session& session, const Subscription& subscription,
+                                     const Replay& body, PendingReplay& left);
     [[nodiscard]] RequestedSubscription subscribe_shared(Session& session,
                                                          const SubscriptionRequest& request,
                                                          Subscription subscription);

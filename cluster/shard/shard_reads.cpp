@@ -182,7 +182,9 @@ std::vector<SubscriptionView> ShardState::subscriptions(SessionId id) const {
         const OwedRoute route = impl_->subscriptions_.route({filter, member});
         view.wanted = route.wanted;
         view.made = route.made;
-        out.push_back(view);
+        const auto replay = session->durable->replays.find(filter);
+        if (replay != session->durable->replays.end()) view.replay = replay->second;
+        out.push_back(std::move(view));
     }
     return out;
 }

@@ -162,6 +162,16 @@ void ShardState::Impl::duplicate(const CommandBody& body) {
         EnqueueGroupResult again;
         again.repeat = true;
         result = again;
+    } else if (const auto* replay = std::get_if<Replay>(&body)) {
+        ReplayResult again;
+        const Session* session = sessions_.find(replay->session);
+        if (session != nullptr && session->durable) {
+            const auto left = session->durable->replays.find(replay->filter);
+            const bool same =
+                left != session->durable->replays.end() && left->second.id == replay->id;
+            if (same) again.left = left->second;
+        }
+        result = std::move(again);
     } else if (std::holds_alternative<Retain>(body)) {
         result = RetainResult{};
     } else if (const auto* route = std::get_if<Route>(&body)) {
@@ -192,18 +202,25 @@ void ShardState::Impl::duplicate_attach(const Attach& body) {
                session->attachment->token == header_->token) {
         result.code = mqtt::ReasonCode::Success;
         result.session_present = session->attachment->session_present;
-        result.session = session->id;
-        result.epoch = session->epoch;
-        result.durable = session->durable != nullptr;
-        if (session->durable) {
-            const DurableState& durable = *session->durable;
-            result.first_unacked = durable.queue.first_unacked();
-            result.next = durable.queue.next();
-            result.mark = durable.queue.mark();
-            result.subscriptions = static_cast<uint32_t>(durable.subscriptions.size());
-        }
+        describe(*session, result);
     }
     answer(AnswerCode::Duplicate, result);
+}
+
+void ShardState::Impl::describe(const Session& session, AttachResult& result) {
+    result.session = session.id;
+    result.epoch = session.epoch;
+    result.durable = session.durable != nullptr;
+    if (!session.durable) return;
+    const DurableState& durable = *session.durable;
+    result.first_unacked = durable.queue.first_unacked();
+    result.next = durable.queue.next();
+    result.mark = durable.queue.mark();
+    result.subscriptions = static_cast<uint32_t>(durable.subscriptions.size());
+    for (const auto& [filter, replay] : durable.replays) {
+        // What this connection has asked for itself is told by SubscribeResult.
+        if (replay.id.epoch != session.epoch) result.replays.push_back({filter, replay});
+    }
 }
 
 void ShardState::Impl::duplicate_subscribe(const Subscribe& body) {
@@ -221,6 +238,11 @@ void ShardState::Impl::duplicate_subscribe(const Subscribe& body) {
             if (again.shared) again.member = session->id;
             again.wait_for =
                 subscriptions_.route({std::string(request.filter), again.member}).wait_for();
+            const auto owed = session->durable->replays.find(request.filter);
+            const ReplayId asked{body.epoch, header_->number};
+            if (owed != session->durable->replays.end() && owed->second.id == asked) {
+                again.replay = asked;
+            }
         }
         result.filters.push_back(again);
     }

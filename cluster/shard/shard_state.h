@@ -149,6 +149,7 @@ struct SubscriptionView {
     uint32_t subscription_id = 0;
     RouteSerial wanted;
     RouteSerial made;
+    std::optional<PendingReplay> replay;  // retained messages that are still to come
 };
 
 // A durable session that a live QoS 0 message matches; overlapping subscriptions merged.

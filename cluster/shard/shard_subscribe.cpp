@@ -109,7 +109,33 @@ RequestedSubscription ShardState::Impl::subscribe(Session& session,
     batch_->put_with(
         StateKey(Family::Subscription).u64(session.id.value()).last_text(request.filter).view(),
         [&](RecordWriter& out) { write_subscription(out, subscription); });
+    const bool wanted =
+        request.retain_handling == mqtt::RetainHandling::Send ||
+        (request.retain_handling == mqtt::RetainHandling::SendIfNew && result.is_new);
+    // Without a new one the rest of an earlier one is still owed.
+    if (request.replay && wanted && !parsed->shared()) {
+        result.replay = {session.epoch, header_->number};
+        const auto shard = shard_of_filter(request.filter, identity_.layout);
+        set_replay(session, request.filter,
+                   PendingReplay{result.replay, shard.value_or(ShardId()), {}});
+    }
     return result;
+}
+
+void ShardState::Impl::set_replay(Session& session, std::string_view filter,
+                                  std::optional<PendingReplay> replay) {
+    auto& replays = session.durable->replays;
+    const StateKey key = StateKey(Family::Replay).u64(session.id.value()).last_text(filter);
+    const auto found = replays.find(filter);
+    if (!replay) {
+        if (found == replays.end()) return;
+        batch_->remove(key.view());
+        replays.erase(found);
+        return;
+    }
+    if (found != replays.end() && found->second == *replay) return;
+    batch_->put_with(key.view(), [&](RecordWriter& out) { write_replay(out, *replay); });
+    replays.insert_or_assign(std::string(filter), std::move(*replay));
 }
 
 RequestedSubscription ShardState::Impl::subscribe_shared(Session& session,
@@ -149,6 +175,7 @@ void ShardState::Impl::on(const Unsubscribe& body) {
         remove_from_index(*session, filter, found->second);
         batch_->remove(
             StateKey(Family::Subscription).u64(session->id.value()).last_text(filter).view());
+        set_replay(*session, filter, std::nullopt);
         durable.subscriptions.erase(found);
         --subscription_count_;
         result.codes.push_back(mqtt::ReasonCode::Success);
@@ -185,41 +212,55 @@ uint32_t ShardState::replay_room(SessionId id) const {
 
 void ShardState::Impl::on(const Replay& body) {
     Session* session = sessions_.find(body.session);
-    const Subscription* subscription = nullptr;
+    const PendingReplay* owed = nullptr;
     if (session != nullptr && session->durable) {
-        const auto found = session->durable->subscriptions.find(body.filter);
-        if (found != session->durable->subscriptions.end()) subscription = &found->second;
+        const auto found = session->durable->replays.find(body.filter);
+        if (found != session->durable->replays.end()) owed = &found->second;
     }
-    if (subscription == nullptr) {
+    if (owed == nullptr || owed->id != body.id) {
         answer(AnswerCode::NotFound);
         return;
     }
-    const SessionQueue& queue = session->durable->queue;
+    const auto subscribed = session->durable->subscriptions.find(body.filter);
+    ASSERT(subscribed != session->durable->subscriptions.end(), "a replay without subscription");
     ReplayResult result;
+    result.left = *owed;
+    result.full = !take_replayed(*session, subscribed->second, body, *result.left);
+    if (!result.full && body.next) {
+        result.left = PendingReplay{body.id, body.next->shard, std::string(body.next->after)};
+    } else if (!result.full) {
+        result.left.reset();
+    }
+    set_replay(*session, body.filter, result.left);
+    answer(AnswerCode::Applied, std::move(result));
+}
+
+// False when there was no room for all; `left` then begins behind the last that was taken.
+bool ShardState::Impl::take_replayed(Session& session, const Subscription& subscription,
+                                     const Replay& body, PendingReplay& left) {
+    const SessionQueue& queue = session.durable->queue;
     ids_.clear();
-    if (subscription->id != 0) ids_.push_back(subscription->id);
+    if (subscription.id != 0) ids_.push_back(subscription.id);
     for (const std::string_view flat : body.messages) {
         const auto view = decode(flat);
-        if (!view) {
-            ++result.taken;
-            continue;
-        }
+        if (!view) continue;
         Delivery delivery;
-        delivery.session = session;
-        delivery.qos = std::min(subscription->qos, view->qos);
+        delivery.session = &session;
+        delivery.qos = std::min(subscription.qos, view->qos);
         delivery.retain = true;
         delivery.id_count = ids_.size();
         // Of an empty queue the first message may have all.
         const bool fits =
             queue.messages() == 0 ||
             (replay_room(queue) > 0 && queue.bytes() + flat.size() <= options_.queue_bytes_max / 2);
-        if (delivery.qos != mqtt::QoS::AtMostOnce && !fits) break;
+        if (delivery.qos != mqtt::QoS::AtMostOnce && !fits) return false;
         deliveries_.assign(1, delivery);
         EnqueueResult counted;
         deliver({flat, *view, expiry_of(view->message_expiry_s)}, counted);
-        ++result.taken;
+        left.shard = shard_of_topic(view->topic, identity_.layout);
+        left.after = view->topic;
     }
-    answer(AnswerCode::Applied, result);
+    return true;
 }
 
 void ShardState::Impl::on(const Made& body) {

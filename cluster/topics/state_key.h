@@ -24,6 +24,7 @@ enum class Family : uint8_t {
     Cursor = 18,         // session -> first, next, mark of its queue
     Entry = 19,          // session, number
     Received = 20,       // session -> QoS 2 packet ids not yet released
+    Replay = 28,         // session, filter -> retained messages that are not in the queue yet
     OwedRoute = 21,      // filter, member (0 but for "$share") -> wanted, made
     Body = 22,           // body -> message
     OutboxEntry = 23,    // target, number

@@ -61,6 +61,39 @@ class Replay(BrokerCase):
                     self.assertEqual(set(got.values()), {1}, "each once")
                     reader.disconnect()
 
+    def read_some(self, reader, got, topics):
+        """Reads until so many more topics have come; acknowledges what it reads."""
+        enough = len(got) + topics
+        while len(got) < enough:
+            packet = reader.receive(10)
+            if packet.kind == wire.PUBLISH:
+                got[packet.topic, packet.payload] += 1
+                reader.acknowledge(packet)
+        return got
+
+    def test_a_durable_session_gets_the_rest_of_a_replay_on_its_next_connections(self):
+        for qos in (1, 2):
+            with self.subTest(qos=qos):
+                name = self.new_id()
+                reader = self.durable(client_id=name, props={"receive_maximum": 20})
+                reader.send(wire.subscribe(9, [(f"{self.base}/#", qos)]))
+                got = self.read_some(reader, collections.Counter(), 100)
+                reader.abort()
+                reader = self.durable(client_id=name, props={"receive_maximum": 20})
+                self.assertTrue(reader.connack.session_present)
+                self.read_some(reader, got, 1500)
+                reader.abort()
+                self.broker.restart_after_kill()
+                reader = self.durable(client_id=name, props={"receive_maximum": 20})
+                self.assertTrue(reader.connack.session_present)
+                got += self.all_of(reader, self.retained() - set(got), 60)
+                self.assertEqual(set(got), self.retained())
+                # All of it has come: the next connection gets nothing more.
+                reader.disconnect()
+                reader = self.durable(client_id=name)
+                reader.silence()
+                reader.disconnect()
+
     def test_a_replay_of_qos_0_waits_for_a_reader_that_is_slow(self):
         for make in (self.durable, self.client):
             with self.subTest(make=make.__name__):

@@ -51,6 +51,19 @@ void RetainedDesk::begin(Client& client, const SubscribeEntry& entry, uint32_t s
             replay.todo.push_back({ShardId(s), {}});
         }
     }
+    add(client, std::move(replay));
+}
+
+void RetainedDesk::go_on(Client& client, std::string_view filter,
+                         const cluster::PendingReplay& from) {
+    ReplaySchedule::Replay replay;
+    replay.entry.filter = filter;
+    replay.id = from.id;
+    replay.todo.push_back({from.shard, from.after});
+    add(client, std::move(replay));
+}
+
+void RetainedDesk::add(Client& client, ReplaySchedule::Replay&& replay) {
     ++begun_;
     if (schedule_.busy(pages_max_)) ++delayed_;
     schedule_.add(who_of(client), std::move(replay));
@@ -92,13 +105,23 @@ void RetainedDesk::ask(Client& client, const ReplaySchedule::Replay& replay, uin
     query.at = replay.todo.back();
     query.whole_worker = replay.whole_worker;
     if (client.durable_) {
-        query.durable =
-            cluster::RetainedQuery::Durable{client.shard_, client.session_, replay.entry.filter};
+        query.durable = cluster::RetainedQuery::Durable{
+            client.shard_, client.session_, replay.entry.filter, replay.id, {}};
+        if (!cluster::shard_of_filter(replay.entry.filter, port_.layout())) {
+            pass_empty_shards(query);
+        }
     } else {
         query.room = room;
     }
     schedule_.ask(who_of(client), query.token);
     port_.retained(query);
+}
+
+// The last page is asked for also where nothing is retained: its end has to be noted.
+void RetainedDesk::pass_empty_shards(cluster::RetainedQuery& query) {
+    const auto filled = port_.next_retained(query.at.shard);
+    if (filled && *filled != query.at.shard) query.at = {*filled, {}};
+    query.durable->then = port_.next_retained(query.at.shard.next());
 }
 
 void RetainedDesk::on_page(const cluster::RetainedPage& page) {

@@ -30,8 +30,11 @@ class RetainedDesk {
     RetainedDesk(FrontEnd& front_end, cluster::LoopPort& port, uint32_t pages_max)
         : front_end_(front_end), port_(port), pages_max_(pages_max) {}
 
-    // `entry.qos` is what was granted.
+    // Of a memory session. `entry.qos` is what was granted.
     void begin(Client& client, const SubscribeEntry& entry, uint32_t subscription_id);
+    // Of a durable session, whose shard knows how far it has come: from the start after a
+    // SUBSCRIBE, from anywhere after a CONNECT.
+    void go_on(Client& client, std::string_view filter, const cluster::PendingReplay& from);
     void cancel(const Client& client, std::string_view filter);
     void drop(const Client& client);
     void on_page(const cluster::RetainedPage& page);
@@ -50,7 +53,9 @@ class RetainedDesk {
   private:
     using Then = ReplaySchedule::Then;
 
+    void add(Client& client, ReplaySchedule::Replay&& replay);
     void ask_next();
+    void pass_empty_shards(cluster::RetainedQuery& query);
     void ask(Client& client, const ReplaySchedule::Replay& replay, uint32_t room);
     Then take(Client& client, ReplaySchedule::Replay& replay, const cluster::RetainedPage& page);
     void offer(Client& client, const ReplaySchedule::Replay& replay, const SharedBytes& flat);

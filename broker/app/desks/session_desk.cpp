@@ -133,7 +133,10 @@ void SessionDesk::attached(Client& client, const cluster::Answer& answer) {
     }
     client.channel().on_attached(front_end_.now(), outcome);
     front_end_.attached(client, outcome.reason);
-    if (client.durable_ && client.attached_) window_open(client);
+    if (client.durable_ && client.attached_) {
+        window_open(client);
+        front_end_.go_on_replaying(client, result->replays);
+    }
     front_end_.after_event(client);
 }
 

@@ -57,6 +57,7 @@ void SubscriptionDesk::subscribe(Client& client, SubscribeRequest&& packet) {
     request.entries = std::move(packet.entries);
     request.codes.assign(request.entries.size(), mqtt::ReasonCode::QuotaExceeded);
     request.is_new.assign(request.entries.size(), false);
+    request.replays.assign(request.entries.size(), {});
     request.awaited = 1;  // this function
     request.subscription_id = packet.subscription_id;
     if (client.durable_) {
@@ -91,7 +92,8 @@ void SubscriptionDesk::subscribe_durable(Client& client, uint64_t id, Request& r
         filters.push_back(whole_filter(entry.share_name, entry.filter));
         body.requests.push_back({filters.back(), entry.qos, entry.no_local,
                                  entry.retain_as_published, entry.retain_handling,
-                                 request.subscription_id});
+                                 request.subscription_id,
+                                 scan_allowed(entry.filter, limits_.scan_levels_min)});
         request.durable_entries.push_back(i);
     }
     const uint64_t token = next_token();
@@ -242,7 +244,7 @@ bool SubscriptionDesk::on_answer(uint64_t token, const cluster::Answer& answer) 
         for (std::size_t i = 0; i < subscribed->filters.size(); ++i) {
             const std::size_t entry = request.durable_entries[i];
             request.codes[entry] = subscribed->filters[i].code;
-            request.is_new[entry] = subscribed->filters[i].is_new;
+            request.replays[entry] = subscribed->filters[i].replay;
         }
     } else if (const auto* removed = std::get_if<cluster::UnsubscribeResult>(&answer.result)) {
         request.codes = removed->codes;
@@ -287,12 +289,19 @@ void SubscriptionDesk::replay_retained(Client& client, const Request& request) {
     for (std::size_t i = 0; i < request.entries.size(); ++i) {
         SubscribeEntry entry = request.entries[i];
         if (mqtt::is_failure(request.codes[i]) || !entry.share_name.empty()) continue;
+        if (client.durable_) {
+            const cluster::ReplayId id = request.replays[i];
+            if (id == cluster::ReplayId()) continue;
+            const auto first = cluster::shard_of_filter(entry.filter, port_.layout());
+            retained_.go_on(client, entry.filter, {id, first.value_or(ShardId()), {}});
+            continue;
+        }
         if (entry.retain_handling == mqtt::RetainHandling::DoNotSend) continue;
         if (entry.retain_handling == mqtt::RetainHandling::SendIfNew && !request.is_new[i]) {
             continue;
         }
         if (!scan_allowed(entry.filter, limits_.scan_levels_min)) continue;
-        if (!client.durable_ && !subscribed(client, entry.filter)) continue;
+        if (!subscribed(client, entry.filter)) continue;
         entry.qos = static_cast<mqtt::QoS>(request.codes[i]);
         retained_.begin(client, entry, request.subscription_id);
     }

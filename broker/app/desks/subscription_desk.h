@@ -61,7 +61,8 @@ class SubscriptionDesk {
         bool subscribe = true;
         std::vector<SubscribeEntry> entries;  // for the retained messages
         std::vector<mqtt::ReasonCode> codes;
-        std::vector<bool> is_new;
+        std::vector<bool> is_new;                  // of memory sessions
+        std::vector<cluster::ReplayId> replays;    // of durable ones
         std::vector<std::size_t> durable_entries;  // which entries the shard was asked about
         uint32_t awaited = 0;
         uint64_t shown = 0;  // waits for this route change of the loop; 0: none

@@ -202,7 +202,7 @@ void ShardRunner::send_kept(const Want& want) {
 
 void ShardRunner::count_retained() {
     const uint64_t now = state_->counts().retained;
-    router_.retained_changed(static_cast<int64_t>(now) - static_cast<int64_t>(retained_count_));
+    router_.retained_changed(shard_, retained_count_, now);
     retained_count_ = now;
 }
 

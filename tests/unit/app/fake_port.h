@@ -48,6 +48,8 @@ class FakePort final : public cluster::LoopPort {
     std::vector<cluster::Want> wants;
     std::vector<cluster::TakenBatch::Taken> taken_by_us;
     std::vector<cluster::SharedAck> shared_acks;
+    std::vector<cluster::RetainedQuery> queries;
+    std::set<ShardId> shards_with_retained;
     std::vector<uint64_t> routes_asked;  // tokens of loop_route
     int matches = 0;
 
@@ -77,7 +79,12 @@ class FakePort final : public cluster::LoopPort {
     }
     void want(const cluster::Want& want) override { wants.push_back(want); }
     void shared_ack(const cluster::SharedAck& ack) override { shared_acks.push_back(ack); }
-    void retained(const cluster::RetainedQuery&) override {}
+    void retained(const cluster::RetainedQuery& query) override { queries.push_back(query); }
+    std::optional<ShardId> next_retained(ShardId from) override {
+        const auto found = shards_with_retained.lower_bound(from);
+        if (found == shards_with_retained.end()) return std::nullopt;
+        return *found;
+    }
     void loop_route(std::string_view filter, bool add, uint64_t token) override;
     bool match(std::string_view topic, cluster::Destinations& out) override;
     uint64_t table_version() override { return version; }

@@ -224,6 +224,50 @@ TEST_CASE("A client that reads and does not acknowledge is sent its whole window
     }
 }
 
+TEST_CASE("A connection goes on with the retained messages that an earlier one left", "[R-4]") {
+    FrontEndRig rig;
+    const auto client = rig.open();
+    client->send("CONNECT v5 id=c1 expiry=50");
+    cluster::AttachResult resumed = FrontEndRig::attached(true, 7, 3);
+    const cluster::ReplayId id{Epoch(2), CommandNumber(5)};
+    resumed.replays.push_back({"r/#", {id, ShardId(2), "r/k"}});
+    rig.port->shards_with_retained = {ShardId(2), ShardId(6)};
+    rig.answer(rig.command("attach").token, resumed);
+    REQUIRE(rig.until([&] { return !rig.port->queries.empty(); }));
+    const cluster::RetainedQuery first = rig.port->queries.at(0);
+    CHECK(first.at.shard == ShardId(2));
+    CHECK(first.at.after == "r/k");
+    REQUIRE(first.durable);
+    CHECK(first.durable->replay == id);
+    CHECK(first.durable->then == ShardId(6));
+
+    cluster::RetainedPage page;
+    page.token = first.token;
+    page.next = cluster::RetainedCursor{ShardId(6), {}};
+    rig.arrive([&](cluster::LoopSink& sink) { sink.on_retained(page); });
+    REQUIRE(rig.until([&] { return rig.port->queries.size() == 2; }));
+    const cluster::RetainedQuery last = rig.port->queries.at(1);
+    CHECK(last.at.shard == ShardId(6));
+    CHECK_FALSE(last.durable->then);
+}
+
+TEST_CASE("The end of a replay is asked for also where nothing is retained", "[R-4]") {
+    FrontEndRig rig;
+    const auto client = rig.durable_client("c1");
+    client->send("SUBSCRIBE 9 r/#:1");
+    const FakePort::Sent subscribe = rig.command("subscribe");
+    const auto body = subscribe.body();
+    CHECK(std::get<cluster::Subscribe>(body).requests.at(0).replay);
+    cluster::SubscribeResult result;
+    result.filters.resize(1);
+    result.filters[0].code = mqtt::ReasonCode::GrantedQos1;
+    result.filters[0].replay = {Epoch(1), CommandNumber(2)};
+    rig.answer(subscribe.token, result);
+    REQUIRE(rig.until([&] { return !rig.port->queries.empty(); }));
+    CHECK_FALSE(rig.port->queries.at(0).durable->then);
+    CHECK(rig.port->queries.at(0).at.after.empty());
+}
+
 TEST_CASE("A holder that is asked lets go: 0x8E, and Detached", "[R-7][MQTT-3.1.4-3]") {
     FrontEndRig rig;
     const auto client = rig.durable_client("c1");

@@ -56,7 +56,23 @@ std::vector<CommandBody> examples() {
             GroupPick{"g/f", MessageNumber(1), Destination::to_connection(connection)},
             OutboxReturn{{OutboxTargetKind::Node, ShardId(), connection.incarnation},
                          {OutboxNumber(4), OutboxNumber(6)}},
-            Replay{SessionId(1), "f", {"one", "two"}}};
+            Replay{SessionId(1),
+                   "f",
+                   {Epoch(2), CommandNumber(3)},
+                   {"one", "two"},
+                   Replay::Next{ShardId(4), "t"}}};
+}
+
+TEST_CASE("A replay's last page names no next one") {
+    std::string bytes;
+    const Replay last{SessionId(1), "f", {Epoch(2), CommandNumber(3)}, {}, {}};
+    encode_command(bytes, header(), last);
+    const auto read = decode_command(bytes);
+    REQUIRE(read.ok());
+    const auto& replay = std::get<Replay>(read->body);
+    CHECK(replay.id == last.id);
+    CHECK(replay.messages.empty());
+    CHECK_FALSE(replay.next);
 }
 
 TEST_CASE("Every command is read as it was written") {

@@ -105,6 +105,14 @@ class RandomCommands {
         return Destination::to_connection(connection());
     }
 
+    // To the session and filter that `like` is restricted to.
+    [[nodiscard]] CommandBody replay(const Enqueue& like) {
+        Replay out{like.only->sessions[0], like.only->filter, {}, {like.message}, {}};
+        out.id = {epoch(), CommandNumber(1 + below_(60))};
+        if (below_(2) == 0) out.next = Replay::Next{ShardId(0), "t"};
+        return out;
+    }
+
     [[nodiscard]] CommandBody body() {
         switch (below_(20)) {
             case 0:
@@ -132,7 +140,7 @@ class RandomCommands {
                     out.only = Restriction{{session()}, filter()};
                     if (below_(4) == 0) out.only->sessions.push_back(session());
                     if (below_(2) == 0) {
-                        return Replay{out.only->sessions[0], out.only->filter, {out.message}};
+                        return replay(out);
                     }
                 }
                 return out;
@@ -191,7 +199,8 @@ class RandomCommands {
         if (below_(4) == 0) out.shared_max = static_cast<uint32_t>(below_(2));
         for (uint64_t i = 1 + below_(2); i > 0; --i) {
             out.requests.push_back({filter(), qos(), below_(2) == 0, below_(2) == 0,
-                                    mqtt::RetainHandling::Send, static_cast<uint32_t>(below_(3))});
+                                    static_cast<mqtt::RetainHandling>(below_(3)),
+                                    static_cast<uint32_t>(below_(3)), below_(2) == 0});
         }
         return out;
     }

@@ -131,6 +131,9 @@ SubscriptionRequest request(const std::string& text, std::vector<std::string>& k
     for (std::size_t i = 2; i < parts.size(); ++i) {
         if (parts[i] == "nl") out.no_local = true;
         if (parts[i] == "rap") out.retain_as_published = true;
+        if (parts[i] == "replay") out.replay = true;
+        if (parts[i] == "if-new") out.retain_handling = mqtt::RetainHandling::SendIfNew;
+        if (parts[i] == "none") out.retain_handling = mqtt::RetainHandling::DoNotSend;
         if (parts[i].starts_with("id=")) {
             out.subscription_id = static_cast<uint32_t>(std::stoul(parts[i].substr(3)));
         }
@@ -326,16 +329,32 @@ class Line {
         return out;
     }
 
+    // replay CLIENT FILTER [TOPIC,PAYLOAD,QOS]... [next=SHARD/TOPIC] [id=EPOCH.NUMBER]
     CommandBody replay() {
         const auto session = harness_.state().session(words_.at(1));
         filter_ = words_.at(2);
         messages_.clear();
         for (std::size_t i = 3; i < words_.size(); ++i) {
             const auto parts = split(words_.at(i), ',');
+            if (parts.size() != 3) continue;
             const auto qos = static_cast<mqtt::QoS>(std::stoul(parts.at(2)));
             messages_.push_back(flat(parts.at(0), parts.at(1), qos, true));
         }
-        Replay out{session ? session->id : SessionId(9999), filter_, {}};
+        Replay out{session ? session->id : SessionId(9999), filter_, {}, {}, {}};
+        if (session) {
+            for (const SubscriptionView& view : harness_.state().subscriptions(session->id)) {
+                if (view.filter == filter_ && view.replay) out.id = view.replay->id;
+            }
+        }
+        if (const auto id = words_.option("id")) {
+            const auto parts = split(*id, '.');
+            out.id = {Epoch(std::stoull(parts.at(0))), CommandNumber(std::stoull(parts.at(1)))};
+        }
+        if (const auto next = words_.option("next")) {
+            const std::size_t slash = next->find('/');
+            after_ = next->substr(slash + 1);
+            out.next = Replay::Next{ShardId(static_cast<uint32_t>(std::stoul(*next))), after_};
+        }
         out.messages.assign(messages_.begin(), messages_.end());
         return out;
     }
@@ -371,6 +390,7 @@ class Line {
     std::vector<std::string> messages_;
     std::string identity_;
     std::string filter_;
+    std::string after_;
     std::vector<std::string> filters_;
 };
 

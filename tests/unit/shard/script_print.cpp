@@ -73,12 +73,20 @@ struct PrintResult {
         }
         out << " first=" << r.first_unacked.value() << " next=" << r.next.value()
             << " mark=" << r.mark.value() << " subscriptions=" << r.subscriptions;
+        for (const OwedReplay& replay : r.replays) {
+            out << " replay " << replay.filter;
+            print(replay.from);
+        }
     }
     void operator()(const SubscribeResult& r) const {
         for (const RequestedSubscription& filter : r.filters) {
             out << " [" << static_cast<int>(mqtt::number(filter.code))
                 << (filter.is_new ? " new" : "") << (filter.shared ? " shared" : "");
             if (filter.wait_for.value() != 0) out << " wait=" << filter.wait_for.value();
+            if (filter.replay != ReplayId()) {
+                out << " replay=" << filter.replay.epoch.value() << "."
+                    << filter.replay.number.value();
+            }
             out << "]";
         }
     }
@@ -96,7 +104,18 @@ struct PrintResult {
         if (r.offline_qos0 != 0) out << " offline=" << r.offline_qos0;
         if (r.no_local != 0) out << " no-local=" << r.no_local;
     }
-    void operator()(const ReplayResult& r) const { out << " taken=" << r.taken; }
+    void operator()(const ReplayResult& r) const {
+        if (r.left) {
+            print(*r.left);
+        } else {
+            out << " done";
+        }
+        if (r.full) out << " full";
+    }
+    void print(const PendingReplay& replay) const {
+        out << " from=" << replay.shard.value() << "/" << replay.after
+            << " id=" << replay.id.epoch.value() << "." << replay.id.number.value();
+    }
     void operator()(const EnqueueGroupResult& r) const {
         out << (r.queued   ? " queued n=" + std::to_string(r.number.value())
                 : r.repeat ? std::string(" repeat")
