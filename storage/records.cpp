@@ -197,6 +197,13 @@ Result<std::string> decode_format(const std::string& path, const std::string& te
                                  "by a newer version; use that one",
                                  path, version, kFormatVersion)};
     }
+    if (version > 0 && version < kFormatVersion) {
+        return Error{ErrorCode::Corrupt,
+                     fmt::format("{} says format {}, this program reads format {} only: it was "
+                                 "written by an earlier version; start with that one or with an "
+                                 "empty directory",
+                                 path, version, kFormatVersion)};
+    }
     constexpr std::string_view kCluster = "\ncluster ";
     const std::size_t begin = text.find(kCluster);
     const std::size_t end =

@@ -53,8 +53,8 @@ void append_frame(std::string& out, std::string_view key, std::string_view body,
 [[nodiscard]] Result<std::vector<DurableMark>> decode_marks(std::string_view file);
 
 // The file FORMAT, text with a checksum line, and the cluster id in it (empty: none yet).
-// `path` is for the error text. A newer version than this program's says so before anything else.
-inline constexpr uint32_t kFormatVersion = 1;
+// `path` is for the error text. Another version than this program's says so before anything else.
+inline constexpr uint32_t kFormatVersion = 2;
 [[nodiscard]] std::string encode_format(const std::string& cluster_id);
 [[nodiscard]] Result<std::string> decode_format(const std::string& path, const std::string& text);
 

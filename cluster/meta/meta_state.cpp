@@ -1,83 +1,39 @@
 #include "cluster/meta/meta_state.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
+#include "cluster/meta/replica_id.h"
 #include "cluster/topics/state_key.h"
 #include "proto/base/hash.h"
 #include "storage/state_store.h"
 
 namespace quorate::cluster {
-
 namespace {
 
-constexpr uint8_t kVersion = 1;
+// The byte after the family; the cluster's own key ends before it.
+constexpr uint8_t kNodeKind = 1;
+constexpr uint8_t kGroupKind = 2;
 
-void write_body(RecordWriter& out, const FormCluster& body) {
-    out.u64(body.cluster_id);
-}
-void write_body(RecordWriter& out, const JoinNode& body) {
-    out.text(body.name);
-    out.text(body.address);
-}
-void write_body(RecordWriter& out, const StartNode& body) {
-    out.id(body.node);
-    out.text(body.address);
-}
-void write_body(RecordWriter& out, const NewReplica& body) {
-    out.id(body.node);
-}
-void write_body(RecordWriter& out, const IncarnationDown& body) {
-    out.id(body.incarnation);
-}
-void write_body(RecordWriter& out, const ForgetNode& body) {
-    out.id(body.node);
+StateKey node_key(NodeId id) {
+    StateKey key(Family::Meta);
+    key.u8(kNodeKind).u32(id.value());
+    return key;
 }
 
-// The index of the alternative in MetaCommandBody; part of the stored format.
-MetaCommandBody read_body(RecordReader& in, uint8_t kind) {
-    switch (kind) {
-        case 0:
-            return FormCluster{in.u64()};
-        case 1: {
-            const std::string_view name = in.text();
-            return JoinNode{name, in.text()};
-        }
-        case 2: {
-            const auto node = in.id<NodeId>();
-            return StartNode{node, in.text()};
-        }
-        case 3:
-            return NewReplica{in.id<NodeId>()};
-        case 4:
-            return IncarnationDown{in.id<Incarnation>()};
-        case 5:
-            return ForgetNode{in.id<NodeId>()};
-        default:
-            in.fail();
-            return FormCluster{};
-    }
+StateKey group_key(GroupId id) {
+    StateKey key(Family::Meta);
+    key.u8(kGroupKind).u32(id.value());
+    return key;
+}
+
+template <typename Record>
+void put(storage::StateBatch& batch, const StateKey& key, const Record& record) {
+    batch.put_with(key.view(), [&record](RecordWriter& out) { write_record(out, record); });
 }
 
 }  // namespace
-
-void encode_meta_command(std::string& out, uint64_t token, const MetaCommandBody& body) {
-    RecordWriter writer(out);
-    writer.u8(kVersion);
-    writer.u8(static_cast<uint8_t>(body.index()));
-    writer.u64(token);
-    std::visit([&writer](const auto& b) { write_body(writer, b); }, body);
-}
-
-Result<MetaCommand> decode_meta_command(std::string_view in) {
-    RecordReader reader(in);
-    const uint8_t version = reader.u8();
-    const uint8_t kind = reader.u8();
-    MetaCommand command;
-    command.token = reader.u64();
-    command.body = read_body(reader, kind);
-    if (version == kVersion && reader.finished() && command.token != 0) return command;
-    return Error{ErrorCode::Corrupt, "not a command of meta"};
-}
 
 Result<MetaAnswer> MetaState::apply(std::string_view command, storage::StateBatch& batch) {
     const auto decoded = decode_meta_command(command);
@@ -85,172 +41,145 @@ Result<MetaAnswer> MetaState::apply(std::string_view command, storage::StateBatc
     MetaAnswer answer;
     answer.token = decoded->token;
     const bool forms = std::holds_alternative<FormCluster>(decoded->body);
-    if (!forms && cluster_id_ == 0) {
+    if (!forms && cluster_.id == 0) {
         answer.code = MetaCode::NotFormed;
         return answer;
     }
+    changed_ = Changed{};
     std::visit([&](const auto& body) { on(body, answer); }, decoded->body);
-    answer.cluster_id = cluster_id_;
-    batch.put_with(StateKey(Family::Meta).view(), [this](RecordWriter& out) { write(out); });
+    answer.cluster_id = cluster_.id;
+    write(batch);
     return answer;
 }
 
-MetaNode* MetaState::find(NodeId node) {
-    const auto found = nodes_.find(node);
+void MetaState::write(storage::StateBatch& batch) const {
+    if (changed_.cluster) put(batch, StateKey(Family::Meta), cluster_);
+    for (const NodeId id : changed_.nodes) {
+        const MetaNode* changed = node(id);
+        if (changed == nullptr) {
+            batch.remove(node_key(id).view());
+        } else {
+            put(batch, node_key(id), *changed);
+        }
+    }
+    for (const GroupId id : changed_.groups)
+        put(batch, group_key(id), *group(id));
+}
+
+const MetaNode* MetaState::node(NodeId id) const {
+    const auto found = nodes_.find(id);
     return found == nodes_.end() ? nullptr : &found->second;
 }
 
-void MetaState::on(const FormCluster& body, MetaAnswer& answer) {
-    if (cluster_id_ == 0 && body.cluster_id != 0) {
-        cluster_id_ = body.cluster_id;
-        return;
-    }
-    if (cluster_id_ != body.cluster_id) answer.code = MetaCode::Exists;
+const MetaGroup* MetaState::group(GroupId id) const {
+    const auto found = groups_.find(id);
+    return found == groups_.end() ? nullptr : &found->second;
 }
 
-void MetaState::on(const JoinNode& body, MetaAnswer& answer) {
-    for (const auto& [id, node] : nodes_) {
-        if (node.name != body.name) continue;
-        answer.node = id;
-        if (node.join_token != answer.token) answer.code = MetaCode::Exists;
-        return;
-    }
-    if (nodes_.size() >= kNodesMax || body.name.size() > kTextMax ||
-        body.address.size() > kTextMax) {
-        answer.code = MetaCode::LimitExceeded;
-        return;
-    }
-    answer.node = NodeId(next_node_++);
-    MetaNode& node = nodes_[answer.node];
-    node.name = body.name;
-    node.address = body.address;
-    node.first_up = make_incarnation(answer.node, 1);
-    node.join_token = answer.token;
+MetaNode* MetaState::change_node(NodeId id) {
+    const auto found = nodes_.find(id);
+    if (found == nodes_.end()) return nullptr;
+    changed_.nodes.insert(id);
+    return &found->second;
 }
 
-void MetaState::on(const StartNode& body, MetaAnswer& answer) {
-    MetaNode* node = find(body.node);
-    if (node == nullptr) {
-        answer.code = MetaCode::NotFound;
-        return;
-    }
-    if (node->start_token == answer.token) {
-        answer.incarnation = make_incarnation(body.node, node->next_incarnation - 1);
-        return;
-    }
-    if (body.address.size() > kTextMax || node->next_incarnation == UINT32_MAX) {
-        answer.code = MetaCode::LimitExceeded;
-        return;
-    }
-    // One process at a time: whoever starts later is the node.
-    node->running = make_incarnation(body.node, node->next_incarnation++);
-    node->first_up = node->running;
-    node->address = body.address;
-    node->start_token = answer.token;
-    answer.incarnation = node->running;
-}
-
-void MetaState::on(const NewReplica& body, MetaAnswer& answer) {
-    MetaNode* node = find(body.node);
-    if (node == nullptr) {
-        answer.code = MetaCode::NotFound;
-        return;
-    }
-    if (node->replica_token != answer.token) {
-        if (node->next_replica == UINT32_MAX) {
-            answer.code = MetaCode::LimitExceeded;
-            return;
-        }
-        ++node->next_replica;
-        node->replica_token = answer.token;
-    }
-    answer.replica = ReplicaId((uint64_t{body.node.value()} << 32U) | (node->next_replica - 1));
-}
-
-void MetaState::on(const IncarnationDown& body, MetaAnswer& answer) {
-    MetaNode* node = find(node_of(body.incarnation));
-    if (node == nullptr ||
-        body.incarnation >= make_incarnation(node_of(body.incarnation), node->next_incarnation)) {
-        answer.code = MetaCode::NotFound;
-        return;
-    }
-    if (body.incarnation < node->first_up) return;
-    node->first_up = body.incarnation.next();
-    if (node->running <= body.incarnation) node->running = Incarnation();
-}
-
-void MetaState::on(const ForgetNode& body, MetaAnswer& answer) {
-    const MetaNode* node = find(body.node);
-    if (node == nullptr) {
-        answer.code = MetaCode::NotFound;
-    } else if (node->running.value() != 0) {
-        answer.code = MetaCode::Running;
-    } else {
-        nodes_.erase(body.node);
-    }
+MetaGroup* MetaState::change_group(GroupId id) {
+    const auto found = groups_.find(id);
+    if (found == groups_.end()) return nullptr;
+    changed_.groups.insert(id);
+    return &found->second;
 }
 
 bool MetaState::down(Incarnation incarnation) const {
-    const auto found = nodes_.find(node_of(incarnation));
-    return found == nodes_.end() || incarnation < found->second.first_up;
+    const MetaNode* found = node(node_of(incarnation));
+    return found == nullptr || incarnation < found->first_up;
 }
 
-void MetaState::write(RecordWriter& out) const {
-    out.u8(kVersion);
-    out.u64(cluster_id_);
-    out.u32(next_node_);
-    out.u32(static_cast<uint32_t>(nodes_.size()));
-    for (const auto& [id, node] : nodes_) {
-        out.id(id);
-        out.text(node.name);
-        out.text(node.address);
-        out.id(node.running);
-        out.id(node.first_up);
-        out.u32(node.next_incarnation);
-        out.u32(node.next_replica);
-        out.u64(node.start_token);
-        out.u64(node.replica_token);
-        out.u64(node.join_token);
-    }
+bool MetaState::holds(NodeId id) const {
+    return std::ranges::any_of(groups_, [id](const auto& entry) {
+        const MetaGroup& group = entry.second;
+        if (group.target_on(id).value() != 0) return true;
+        bool configured = false;
+        group.configured.for_each(
+            [&](ReplicaId replica) { configured = configured || node_of(replica) == id; });
+        return configured;
+    });
 }
 
-Status MetaState::load_record(std::string_view value) {
+Status MetaState::take(std::string_view key, std::string_view value) {
     RecordReader in(value);
-    const uint8_t version = in.u8();
-    cluster_id_ = in.u64();
-    next_node_ = in.u32();
-    const uint32_t count = in.u32();
-    bool sane = version == kVersion && count <= kNodesMax;
-    for (uint32_t i = 0; i < count && sane && !in.failed(); ++i) {
-        const auto id = in.id<NodeId>();
-        MetaNode node;
-        node.name = in.text();
-        node.address = in.text();
-        node.running = in.id<Incarnation>();
-        node.first_up = in.id<Incarnation>();
-        node.next_incarnation = in.u32();
-        node.next_replica = in.u32();
-        node.start_token = in.u64();
-        node.replica_token = in.u64();
-        node.join_token = in.u64();
-        sane = id.value() < next_node_ && node.next_incarnation > 0 && node.next_replica > 0 &&
-               nodes_.emplace(id, std::move(node)).second;
+    RecordReader at(key);
+    at.u8();
+    if (at.finished()) {
+        if (read_record(in, cluster_)) return {};
+        const bool earlier = !value.empty() && value.front() == 1;
+        if (!earlier) return corrupt_record("meta", key);
+        return Error{ErrorCode::Corrupt,
+                     "the cluster's records are of an earlier version of this program, which this "
+                     "one cannot read; start with that version or with an empty data directory"};
     }
-    if (sane && in.finished()) return {};
-    return corrupt_record("meta", StateKey(Family::Meta).view());
+    const uint8_t kind = at.u8();
+    const std::string_view number = at.raw(sizeof(uint32_t));
+    if (!at.finished()) return corrupt_record("meta", key);
+    uint32_t id = 0;  // big-endian, as all keys
+    for (const char byte : number)
+        id = (id << 8U) | static_cast<uint8_t>(byte);
+    if (kind == kNodeKind && read_record(in, nodes_[NodeId(id)])) return {};
+    if (kind == kGroupKind && read_record(in, groups_[GroupId(id)])) return {};
+    return corrupt_record("meta", key);
+}
+
+bool MetaState::consistent() const {
+    if (cluster_.id == 0) return nodes_.empty() && groups_.empty();
+    const auto known = [this](ReplicaId replica) {
+        const MetaNode* found = node(node_of(replica));
+        return found != nullptr && number_of(replica) > 0 &&
+               number_of(replica) < found->next_replica;
+    };
+    const auto sound_node = [this](const auto& entry) {
+        const auto& [id, node] = entry;
+        return id.value() > 0 && id < cluster_.next_node &&
+               node.running < make_incarnation(id, node.next_incarnation);
+    };
+    const auto sound_group = [&known](const auto& entry) {
+        bool sound = true;
+        const auto check = [&](ReplicaId replica) { sound = sound && known(replica); };
+        entry.second.target().for_each(check);
+        entry.second.configured.for_each(check);
+        return sound;
+    };
+    return nodes_.size() <= kNodesMax && groups_.size() <= kGroupsMax &&
+           std::ranges::all_of(nodes_, sound_node) && std::ranges::all_of(groups_, sound_group);
 }
 
 Status MetaState::load(const storage::StateStore& store) {
-    std::string value;
-    const Result<bool> found = store.get(StateKey(Family::Meta).view(), value);
-    if (!found.ok()) return found.error();
-    return *found ? load_record(value) : Status();
+    cluster_ = MetaCluster{};
+    nodes_.clear();
+    groups_.clear();
+    Status taken;
+    const StateKey first(Family::Meta);
+    const Status scanned = store.scan(first.view(), family_end(Family::Meta),
+                                      [&](std::string_view key, std::string_view value) {
+                                          taken = take(key, value);
+                                          return taken.ok();
+                                      });
+    if (!scanned.ok()) return scanned;
+    if (!taken.ok() || consistent()) return taken;
+    return Error{ErrorCode::Corrupt, "the records of meta contradict each other"};
 }
 
 uint64_t MetaState::digest() const {
     std::string bytes;
     RecordWriter out(bytes);
-    write(out);
+    write_record(out, cluster_);
+    for (const auto& [id, node] : nodes_) {
+        out.id(id);
+        write_record(out, node);
+    }
+    for (const auto& [id, group] : groups_) {
+        out.id(id);
+        write_record(out, group);
+    }
     return hash64(bytes);
 }
 

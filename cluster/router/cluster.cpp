@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "cluster/group/group_ids.h"
+#include "cluster/meta/replica_id.h"
 #include "cluster/router/directory.h"
 #include "cluster/router/exchange.h"
 #include "cluster/router/leader/meta_runner.h"
@@ -31,6 +32,7 @@ constexpr std::chrono::milliseconds kReportEvery{1000};
 constexpr std::chrono::seconds kIncarnationLimit{30};
 constexpr std::chrono::seconds kStartLimit{60};
 constexpr std::chrono::milliseconds kStartPoll{2};
+constexpr ReplicaId kOnlyReplica = replica_id(NodeId(1), kFoundingReplica);
 
 // The cluster id carries what was fixed when the data directory was made, so that a later start
 // with other options finds its data: "<random hex>-<shards>-<levels>".
@@ -179,6 +181,8 @@ Status Cluster::Impl::open() {
     const auto pin = [&](GroupId group, StateMachine& machine) {
         GroupOptions group_options;
         group_options.id = group;
+        group_options.self = kOnlyReplica;
+        group_options.configuration = {{kOnlyReplica}};
         group_options.seed = options.seed;
         return host->add_group(group_options, machine,
                                WorkerId(static_cast<uint16_t>(group.value() % workers)));
@@ -218,7 +222,7 @@ Status Cluster::Impl::start() {
     if (Status status = host->start(); !status.ok()) return status;
     running = true;
     // Groups exist from now on; their runners learn of them on their own threads.
-    const auto allotted = meta->allot(*host, options.seed, kIncarnationLimit);
+    const auto allotted = meta->allot(*host, options.seed, options.layout, kIncarnationLimit);
     if (!allotted.ok()) return allotted.error();
     incarnation = *allotted;
     on_each_worker([this](WorkerId w) {

@@ -35,7 +35,7 @@ enum class Family : uint8_t {
     Route = 32,          // filter, destination
     Retained = 33,       // topic
     RetainStream = 34,   // incarnation, loop -> last number
-    Meta = 40,           // -> the whole of meta, it is small
+    Meta = 40,           // -> the cluster; 1, node; 2, group
 };
 
 // Builds a key in place; short ones (numbers) need no allocation.

@@ -27,7 +27,8 @@ MAY_INCLUDE = {
     "cluster/stream": ("proto/mqtt", "cluster/lease", "cluster/sessions", "cluster/topics",
                        "cluster/shard/command.h", "cluster/mutants.h"),
     "cluster/meta": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
-                     "cluster/topics/state_key.h"),
+                     "cluster/topics/state_key.h", "cluster/topics/destination.h",
+                     "cluster/raft/configuration.h", "cluster/group/group_ids.h"),
     "cluster/shard": ("proto/mqtt", "storage/state_store.h", "storage/keys.h",
                       "cluster/sessions", "cluster/topics", "cluster/mutants.h"),
     "cluster/group": ("storage", "cluster/raft", "cluster/link/link.h"),
@@ -35,7 +36,8 @@ MAY_INCLUDE = {
     "cluster/router": ("proto/mqtt", "storage", "cluster/sessions", "cluster/topics",
                        "cluster/shard", "cluster/meta", "cluster/group", "cluster/link/link.h",
                        "cluster/lease", "cluster/stream", "cluster/mutants.h"),
-    "cluster/control": ("cluster/meta", "cluster/group", "cluster/router"),
+    "cluster/control": ("cluster/meta", "cluster/raft", "cluster/lease",
+                        "cluster/group/group_ids.h", "cluster/topics/destination.h"),
     "cluster": ("proto/mqtt", "storage", "cluster"),
     "broker/net": ("proto/mqtt", "broker/mqtt/channel.h"),
     "broker/mqtt": ("proto/mqtt",),
@@ -49,7 +51,8 @@ MAY_INCLUDE = {
 }
 # No clock, thread, lock, file, socket or randomness.
 PURE = ("proto/mqtt", "cluster/raft", "cluster/sessions", "cluster/topics", "cluster/meta",
-        "cluster/lease", "cluster/stream", "cluster/shard", "broker/mqtt")
+        "cluster/lease", "cluster/stream", "cluster/shard", "cluster/control",
+        "broker/mqtt")
 # Where a reference count per message would be felt.
 HOT = ("proto/mqtt", "cluster", "broker/mqtt")
 FOREIGN_IN_HEADERS = re.compile(

@@ -17,6 +17,23 @@ uint64_t new_token() {
     return token != 0 ? token : 1;
 }
 
+// A cluster of one node, which leads every group.
+FormCluster alone(uint64_t cluster_id, const ShardLayout& layout) {
+    FormCluster form{cluster_id, layout, 1, {{"node-1", ""}}, {}};
+    const auto add = [&form](GroupId group) { form.groups.push_back({group, {NodeId(1)}, {}}); };
+    add(kMetaGroup);
+    add(kWildcardsGroup);
+    for (uint32_t shard = 0; shard < layout.shards; ++shard)
+        add(group_of(ShardId(shard)));
+    return form;
+}
+
+Error refused(const MetaAnswer& answer) {
+    return Error{
+        ErrorCode::Unavailable,
+        std::string("the meta group refused to start this node: ") + to_string(answer.code)};
+}
+
 }  // namespace
 
 Status MetaRunner::load(storage::StateStore& store, LogIndex, ClusterTime) {
@@ -72,31 +89,26 @@ Result<MetaAnswer> MetaRunner::ask(GroupHost& host, const MetaCommandBody& body,
     return Error{ErrorCode::Unavailable, "the meta group did not answer in time"};
 }
 
-std::optional<NodeId> MetaRunner::only_node(GroupHost& host) {
-    std::promise<std::optional<NodeId>> found;
+std::pair<uint64_t, NodeId> MetaRunner::identity(GroupHost& host) {
+    std::promise<std::pair<uint64_t, NodeId>> found;
     host.worker_of(kMetaGroup).post_reserved([this, &found] {
         const auto& nodes = state_.nodes();
-        found.set_value(nodes.empty() ? std::nullopt : std::optional(nodes.begin()->first));
+        found.set_value({state_.cluster_id(), nodes.empty() ? NodeId() : nodes.begin()->first});
     });
     return found.get_future().get();
 }
 
 Result<Incarnation> MetaRunner::allot(GroupHost& host, uint64_t cluster_id,
-                                      std::chrono::milliseconds limit) {
+                                      const ShardLayout& layout, std::chrono::milliseconds limit) {
     const auto deadline = std::chrono::steady_clock::now() + limit;
-    auto formed = ask(host, FormCluster{cluster_id != 0 ? cluster_id : 1}, deadline);
+    // Refused with Exists when the disk holds a cluster: it keeps its id.
+    auto formed = ask(host, alone(cluster_id != 0 ? cluster_id : 1, layout), deadline);
     if (!formed.ok()) return formed.error();
-    std::optional<NodeId> node = only_node(host);
-    if (!node) {
-        auto joined = ask(host, JoinNode{"node-1", ""}, deadline);
-        if (!joined.ok()) return joined.error();
-        node = joined->node;
-    }
-    auto started = ask(host, StartNode{*node, ""}, deadline);
+    const auto [cluster, node] = identity(host);
+    if (cluster == 0) return refused(*formed);
+    auto started = ask(host, StartNode{node, ""}, deadline);
     if (!started.ok()) return started.error();
-    if (started->code != MetaCode::Applied) {
-        return Error{ErrorCode::Unavailable, "the meta group refused to start this node"};
-    }
+    if (started->code != MetaCode::Applied) return refused(*started);
     return started->incarnation;
 }
 

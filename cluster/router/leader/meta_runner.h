@@ -9,7 +9,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
-#include <optional>
+#include <utility>
 #include <vector>
 
 #include "cluster/group/group_host.h"
@@ -25,10 +25,11 @@ class MetaRunner final : public StateMachine {
   public:
     explicit MetaRunner(const Log& log) : log_(log) {}
 
-    // Forms the cluster and joins it as its only node when the disk is empty, then starts a new
-    // incarnation of the node. Requires: the host has started. `cluster_id` is used by a first
+    // Forms the cluster with this node alone when the disk is empty, then starts a new incarnation
+    // of the node. Requires: the host has started. `cluster_id` and `layout` are used by a first
     // start only.
     [[nodiscard]] Result<Incarnation> allot(GroupHost& host, uint64_t cluster_id,
+                                            const ShardLayout& layout,
                                             std::chrono::milliseconds limit);
 
     Status load(storage::StateStore& store, LogIndex applied, ClusterTime time) override;
@@ -41,7 +42,8 @@ class MetaRunner final : public StateMachine {
     // Proposes again until it is answered: a command may be refused before the group is led.
     [[nodiscard]] Result<MetaAnswer> ask(GroupHost& host, const MetaCommandBody& body,
                                          std::chrono::steady_clock::time_point deadline);
-    [[nodiscard]] std::optional<NodeId> only_node(GroupHost& host);
+    // The cluster, and its first node, as far as they are known here.
+    [[nodiscard]] std::pair<uint64_t, NodeId> identity(GroupHost& host);
 
     Log log_;
     MetaState state_;

@@ -96,7 +96,7 @@ TEST_CASE("the format file reads back, and any change to it is noticed") {
             CHECK_FALSE(decode_format("FORMAT", text.substr(0, at)).ok());
         }
     }
-    const auto newer = decode_format("FORMAT", "quorate data directory\nformat 2\n");
+    const auto newer = decode_format("FORMAT", "quorate data directory\nformat 3\n");
     REQUIRE_FALSE(newer.ok());
     CHECK(newer.error().message.find("newer version") != std::string::npos);
 }

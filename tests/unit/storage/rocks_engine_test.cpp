@@ -56,7 +56,10 @@ TEST_CASE("a format that is newer, damaged or missing is refused") {
     overwrite(format, "quorate data directory\nformat 99\ncluster -\ncheck 00000000\n");
     const auto newer = RocksEngine::open(in(dir.path()));
     CHECK(newer.error().message.find("newer version") != std::string::npos);
-    overwrite(format, "quorate data directory\nformat 1\ncluster other\ncheck 00000000\n");
+    overwrite(format, "quorate data directory\nformat 1\ncluster -\ncheck 00000000\n");
+    const auto older = RocksEngine::open(in(dir.path()));
+    CHECK(older.error().message.find("earlier version") != std::string::npos);
+    overwrite(format, "quorate data directory\nformat 2\ncluster other\ncheck 00000000\n");
     CHECK(RocksEngine::open(in(dir.path())).error().code == ErrorCode::Corrupt);
     overwrite(format, "");
     CHECK(RocksEngine::open(in(dir.path())).error().code == ErrorCode::Corrupt);
