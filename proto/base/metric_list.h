@@ -88,6 +88,18 @@
 #define QUORATE_LABEL_HTTP_STATUS(VALUE) \
     VALUE(Ok, "200") VALUE(BadRequest, "400") VALUE(NotFound, "404") VALUE(Method, "405") \
     VALUE(TooLarge, "431") VALUE(Unavailable, "503")
+#define QUORATE_LABEL_TRAFFIC_CLASS(VALUE) \
+    VALUE(Consensus, "consensus") VALUE(Publishes, "publishes") VALUE(Bulk, "bulk")
+#define QUORATE_LABEL_LINK_REFUSAL(VALUE) \
+    VALUE(Malformed, "malformed") VALUE(Version, "version") VALUE(Cluster, "cluster_id") \
+    VALUE(OwnNode, "own_node_id") VALUE(UnknownNode, "unknown_node") \
+    VALUE(OldIncarnation, "old_incarnation") VALUE(OldEpoch, "old_epoch") \
+    VALUE(Identity, "certificate_identity") VALUE(NotMember, "not_a_member") \
+    VALUE(Timeout, "timeout") VALUE(Limit, "limit")
+#define QUORATE_LABEL_LINK_END(VALUE) \
+    VALUE(Closed, "closed") VALUE(Silent, "silent") VALUE(Malformed, "malformed") \
+    VALUE(Window, "window") VALUE(Replaced, "replaced") VALUE(Removed, "removed") \
+    VALUE(Refused, "refused") VALUE(Unreachable, "unreachable") VALUE(Stopped, "stopped")
 
 // LABEL(type, key, values)
 #define QUORATE_METRIC_LABELS(LABEL) \
@@ -112,7 +124,10 @@
     LABEL(TlsFailure, "reason", QUORATE_LABEL_TLS_FAILURE) \
     LABEL(AuthResult, "result", QUORATE_LABEL_AUTH_RESULT) \
     LABEL(RaftRoleLabel, "role", QUORATE_LABEL_RAFT_ROLE) \
-    LABEL(HttpStatusLabel, "code", QUORATE_LABEL_HTTP_STATUS)
+    LABEL(HttpStatusLabel, "code", QUORATE_LABEL_HTTP_STATUS) \
+    LABEL(TrafficClass, "class", QUORATE_LABEL_TRAFFIC_CLASS) \
+    LABEL(LinkRefusal, "reason", QUORATE_LABEL_LINK_REFUSAL) \
+    LABEL(LinkEnd, "reason", QUORATE_LABEL_LINK_END)
 
 #define QUORATE_METRICS(METRIC) \
     METRIC(StartTime, GaugeSet, Seconds, "quorate_start_time_seconds", NoLabel, \
@@ -274,5 +289,43 @@
     METRIC(StorageErrors, Counter, None, "quorate_storage_errors_total", StorageOpLabel, \
            "Errors of the storage engine.") \
     METRIC(CorruptionDetected, Counter, None, "quorate_corruption_detected_total", NoLabel, \
-           "Stored records that failed their checksum.")
+           "Stored records that failed their checksum.") \
+    METRIC(LinkStreamsOut, Gauge, None, "quorate_link_streams_out", TrafficClass, \
+           "Open streams to other nodes.") \
+    METRIC(LinkStreamsIn, Gauge, None, "quorate_link_streams_in", TrafficClass, \
+           "Open streams from other nodes.") \
+    METRIC(LinkBytesSent, Counter, Bytes, "quorate_link_bytes_sent_total", TrafficClass, \
+           "Bytes of items sent to other nodes.") \
+    METRIC(LinkBytesReceived, Counter, Bytes, "quorate_link_bytes_received_total", TrafficClass, \
+           "Bytes of items received from other nodes.") \
+    METRIC(LinkItemsSent, Counter, None, "quorate_link_items_sent_total", TrafficClass, \
+           "Items sent to other nodes.") \
+    METRIC(LinkItemsReceived, Counter, None, "quorate_link_items_received_total", TrafficClass, \
+           "Items received from other nodes.") \
+    METRIC(LinkBatchesSent, Counter, None, "quorate_link_batches_sent_total", TrafficClass, \
+           "Batches sent to other nodes.") \
+    METRIC(LinkBatchesReceived, Counter, None, "quorate_link_batches_received_total", \
+           TrafficClass, "Batches received from other nodes.") \
+    METRIC(LinkQueueBytes, Gauge, Bytes, "quorate_link_send_queue_bytes", TrafficClass, \
+           "Bytes that wait to be sent to other nodes.") \
+    METRIC(LinkFull, Counter, None, "quorate_link_full_total", TrafficClass, \
+           "Items that a full queue dropped (consensus) or refused.") \
+    METRIC(LinkLost, Counter, None, "quorate_link_lost_total", TrafficClass, \
+           "Queued items dropped because their stream ended.") \
+    METRIC(LinkUnread, Gauge, Bytes, "quorate_link_unread_bytes", TrafficClass, \
+           "Bytes received from other nodes and not yet let go.") \
+    METRIC(LinkRefused, Counter, None, "quorate_link_refused_total", LinkRefusal, \
+           "Greetings of other nodes or strangers that this node refused.") \
+    METRIC(LinkRefusedByPeer, Counter, None, "quorate_link_refused_by_peer_total", LinkRefusal, \
+           "Greetings of this node that another one refused.") \
+    METRIC(LinkReset, Counter, None, "quorate_link_reset_total", LinkEnd, \
+           "Ended streams and failed attempts to open one.") \
+    METRIC(LinkReconnects, Counter, None, "quorate_link_reconnects_total", TrafficClass, \
+           "Attempts to open a stream to another node.") \
+    METRIC(LinkRtt, Histogram, Seconds, "quorate_link_rtt_seconds", TrafficClass, \
+           "Round trip of a ping on a stream.") \
+    METRIC(LinkCalls, Counter, None, "quorate_link_calls_total", ResultLabel, \
+           "Calls of this node answered by another node, or failed.") \
+    METRIC(LinkCallsServed, Counter, None, "quorate_link_calls_served_total", ResultLabel, \
+           "Calls of other nodes that this node answered, or failed.")
 // clang-format on
