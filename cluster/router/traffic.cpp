@@ -97,6 +97,21 @@ void DeliveryBatch::add_flat(const DeliveryView& delivery, std::string_view flat
     RecordWriter(bytes).text(flat);
 }
 
+bool DeliveryBatch::check(RecordReader& in) {
+    (void)read_connection(in);
+    (void)in.id<SessionId>();
+    (void)in.id<Epoch>();
+    (void)in.id<MessageNumber>();
+    const uint8_t flags = in.u8();
+    const uint8_t qos = in.u8();
+    const uint32_t ids = in.u32();
+    if (ids > in.rest().size() / sizeof(uint32_t)) return false;
+    (void)in.raw(ids * sizeof(uint32_t));
+    const auto message = mqtt::decode_message(in.text());
+    return message.has_value() && !in.failed() && flags <= (kDup | kPubrecKnown | kRetain) &&
+           qos <= static_cast<uint8_t>(mqtt::QoS::ExactlyOnce);
+}
+
 DeliveryView DeliveryBatch::read(RecordReader& in, std::vector<uint32_t>& ids) {
     DeliveryView delivery;
     delivery.connection = read_connection(in);

@@ -130,6 +130,8 @@ struct DeliveryBatch {
         while (!in.rest().empty())
             visit(read(in, ids));
     }
+    // Reads one item of bytes that another node sent; false for what `add` would not have written.
+    [[nodiscard]] static bool check(RecordReader& in);
 
   private:
     void add_head(const DeliveryView& delivery);
