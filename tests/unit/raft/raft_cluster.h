@@ -65,6 +65,7 @@ class Replica {
     [[nodiscard]] const Disk& disk() const { return disk_; }
     [[nodiscard]] const std::vector<Entry>& applied() const { return applied_; }
     [[nodiscard]] bool has_write() const { return !writes_.empty(); }
+    [[nodiscard]] const std::deque<PendingWrite>& writes() const { return writes_; }
     // Snapshots that were begun to be sent, and those that were restored.
     [[nodiscard]] uint32_t snapshots_sent() const { return snapshots_sent_; }
     [[nodiscard]] uint32_t restores() const { return restores_; }
