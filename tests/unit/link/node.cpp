@@ -92,7 +92,7 @@ TestNode::TestNode(uint32_t node, uint32_t start, const std::function<void(LinkO
     auto host = LinkHost::start(options_, recorder, metrics, *logger_);
     if (host) {
         host_ = std::move(host).value();
-        options_.listen = "127.0.0.1:" + std::to_string(host_->port());
+        options_.listen = std::string("127.0.0.1:").append(std::to_string(host_->port()));
     } else {
         error_ = host.error().message;
     }
@@ -107,7 +107,7 @@ std::string TestNode::address() const {
 }
 
 Member TestNode::member() const {
-    return {id(), "n" + std::to_string(id().value()), {address()}};
+    return {id(), std::string("n").append(std::to_string(id().value())), {address()}};
 }
 
 void TestNode::knows(const std::vector<const TestNode*>& others) {
