@@ -18,10 +18,12 @@ void Exchange::set_loop(LoopId loop, Tell tell) {
 
 void Exchange::post(LoopId loop, std::unique_ptr<LoopParcel> parcel) {
     // What a loop sends itself comes back by way of the directory's thread.
-    const PortId from = parcel->from;
+    const PortRef from = parcel->from;
     unread_[loop.value()].bytes.fetch_add(parcel->message_bytes(), std::memory_order_relaxed);
     std::optional<LoopId> sender;
-    if (is_loop(from) && from != port_of(loop)) sender = loop_at(from);
+    if (from.local() && is_loop(from.port) && from.port != port_of(loop)) {
+        sender = loop_at(from.port);
+    }
     mailboxes_[loop.value()]->push_reserved(std::move(parcel));
     tell_[loop.value()](sender);
 }
@@ -39,15 +41,44 @@ uint64_t Exchange::unread() const {
     return sum;
 }
 
-Outbound::Outbound(Exchange& exchange, PortId self)
-    : exchange_(exchange), self_(self), loops_(exchange.loops()), workers_(exchange.workers()) {}
+Outbound::Outbound(Exchange& exchange, PortId self, const OtherNodes* others)
+    : exchange_(exchange),
+      self_(self),
+      others_(others),
+      loops_(exchange.loops()),
+      workers_(exchange.workers()) {
+    if (others != nullptr) remote_.emplace(others->office, self);
+}
+
+std::optional<NodeId> Outbound::elsewhere(GroupId group) const {
+    if (others_ == nullptr) return std::nullopt;
+    const NodeId node = others_->leaders.at(group).node;
+    if (node == others_->self) return std::nullopt;
+    return node;
+}
+
+// The ports of all nodes are numbered alike: loops first.
+PortRef Outbound::remote_port(const ConnectionRef& connection) const {
+    return {connection.incarnation, exchange_.port_of(connection.loop)};
+}
+
+WorkerParcel& Outbound::leader(GroupId group) {
+    const auto node = elsewhere(group);
+    if (!node) return worker(exchange_.worker_of(group));
+    return *node == NodeId() ? nowhere_ : remote_->leaders(*node);
+}
+
+LoopParcel& Outbound::at(const ConnectionRef& connection) {
+    if (here(connection.incarnation)) return loop(connection.loop);
+    return remote_->loop(remote_port(connection));
+}
 
 LoopParcel& Outbound::loop(LoopId loop) {
     auto& parcel = loops_[loop.value()];
     if (parcel == nullptr) {
         parcel = std::make_unique<LoopParcel>();
-        parcel->from = self_;
-        parcel->publishes.from = self_;
+        parcel->from = local_port(self_);
+        parcel->publishes.from = local_port(self_);
         dirty_loops_.push_back(loop.value());
     }
     return *parcel;
@@ -57,12 +88,30 @@ WorkerParcel& Outbound::worker(WorkerId worker) {
     auto& parcel = workers_[worker.value()];
     if (parcel == nullptr) {
         parcel = std::make_unique<WorkerParcel>();
-        parcel->from = self_;
-        parcel->owned.from = self_;
-        parcel->live.from = self_;
+        parcel->from = local_port(self_);
+        parcel->owned.from = local_port(self_);
+        parcel->live.from = local_port(self_);
         dirty_workers_.push_back(worker.value());
     }
     return *parcel;
+}
+
+// Of this node a port is a loop's or a worker's by its number; of another, only the asker knows.
+std::vector<TakenBatch::Taken>& Outbound::taken(const PortRef& asker) {
+    if (!here(asker.node)) return remote_->worker(asker).taken.taken;
+    if (exchange_.is_loop(asker.port)) return loop(exchange_.loop_at(asker.port)).taken.taken;
+    return worker(exchange_.worker_at(asker.port)).taken.taken;
+}
+
+std::vector<GroupAnswer>& Outbound::answers(const PortRef& asker) {
+    if (!here(asker.node)) return remote_->worker(asker).answers;
+    if (exchange_.is_loop(asker.port)) return loop(exchange_.loop_at(asker.port)).answers;
+    return worker(exchange_.worker_at(asker.port)).answers;
+}
+
+std::vector<RetainedPage>& Outbound::pages(const PortRef& asker) {
+    if (!here(asker.node)) return remote_->loop(asker).retained;
+    return loop(exchange_.loop_at(asker.port)).retained;
 }
 
 bool Outbound::admit(PortId port, uint64_t staged, uint64_t bytes) {
@@ -86,7 +135,17 @@ bool Outbound::admit(WorkerId worker, uint64_t bytes) {
     return admit(exchange_.port_of(worker), staged, bytes);
 }
 
+bool Outbound::admit(GroupId group, uint64_t bytes) {
+    return elsewhere(group) || admit(exchange_.worker_of(group), bytes);
+}
+
+bool Outbound::admit(const ConnectionRef& connection, uint64_t bytes) {
+    return !here(connection.incarnation) || admit(connection.loop, bytes);
+}
+
 void Outbound::flush() {
+    nowhere_ = {};
+    if (remote_) remote_->flush();
     for (const uint16_t loop : dirty_loops_) {
         exchange_.post(LoopId(loop), std::move(loops_[loop]));
     }

@@ -10,6 +10,8 @@
 #include <optional>
 #include <vector>
 
+#include "cluster/router/remote/leaders.h"
+#include "cluster/router/remote/remote_outbound.h"
 #include "cluster/router/traffic.h"
 #include "proto/base/ids.h"
 #include "proto/base/mailbox.h"
@@ -46,6 +48,10 @@ class Exchange {
     [[nodiscard]] uint16_t ports() const { return static_cast<uint16_t>(loops_ + workers_); }
     [[nodiscard]] bool is_loop(PortId port) const { return port.value() < loops_; }
     [[nodiscard]] PortId port_of(LoopId loop) const { return PortId(loop.value()); }
+    // Where GroupHost pins a group.
+    [[nodiscard]] WorkerId worker_of(GroupId group) const {
+        return WorkerId(static_cast<uint16_t>(group.value() % workers_));
+    }
     [[nodiscard]] PortId port_of(WorkerId worker) const {
         return PortId(static_cast<uint16_t>(loops_ + worker.value()));
     }
@@ -90,18 +96,49 @@ class Exchange {
     std::atomic<uint64_t> dropped_{0};
 };
 
+// How threads reach groups and ports that are elsewhere. Thread: any. Owner: the Cluster.
+struct OtherNodes {
+    NodeId self;
+    const Leaders& leaders;
+    RemoteOffice& office;
+};
+
 // What a thread has gathered for the others in this turn. Thread, Owner: that thread's.
 class Outbound {
   public:
-    Outbound(Exchange& exchange, PortId self);
+    // `others` null: there is no other node, and every group is led here.
+    Outbound(Exchange& exchange, PortId self, const OtherNodes* others = nullptr);
 
     [[nodiscard]] LoopParcel& loop(LoopId loop);
     [[nodiscard]] WorkerParcel& worker(WorkerId worker);
+    // For the worker that leads the group, here or on another node. While nobody is known to lead,
+    // what is added goes nowhere: whoever waits for an answer sends again.
+    [[nodiscard]] WorkerParcel& leader(GroupId group);
+    // For the loop of a connection, here or on another node.
+    [[nodiscard]] LoopParcel& at(const ConnectionRef& connection);
+    // Answers for whoever asked.
+    [[nodiscard]] std::vector<TakenBatch::Taken>& taken(const PortRef& asker);
+    [[nodiscard]] std::vector<GroupAnswer>& answers(const PortRef& asker);
+    [[nodiscard]] std::vector<RetainedPage>& pages(const PortRef& asker);
+
     // Whether a QoS 0 message of so many bytes may be added for that thread: not while it is so far
     // behind that it has Exchange::unread_bytes_max to read; then the message counts as dropped. A
     // message of any size is admitted when nothing else waits.
     [[nodiscard]] bool admit(LoopId loop, uint64_t bytes);
     [[nodiscard]] bool admit(WorkerId worker, uint64_t bytes);
+    // The same for whoever leads the group, or for the loop of a connection. Of other nodes every
+    // one is admitted: their links refuse what they have no room for.
+    [[nodiscard]] bool admit(GroupId group, uint64_t bytes);
+    [[nodiscard]] bool admit(const ConnectionRef& connection, uint64_t bytes);
+    // Where the group leads; nothing: here. Node 0: nowhere.
+    [[nodiscard]] std::optional<NodeId> elsewhere(GroupId group) const;
+    // See Leaders; without other nodes nothing ever changes.
+    [[nodiscard]] uint64_t leader_changes() const {
+        return others_ == nullptr ? 0 : others_->leaders.changes();
+    }
+    [[nodiscard]] Leaders::Place leader_place(GroupId group) const {
+        return others_ == nullptr ? Leaders::Place{} : others_->leaders.at(group);
+    }
     // Hands everything over.
     void flush();
     [[nodiscard]] PortId self() const { return self_; }
@@ -109,9 +146,16 @@ class Outbound {
 
   private:
     [[nodiscard]] bool admit(PortId port, uint64_t staged, uint64_t bytes);
+    [[nodiscard]] bool here(Incarnation node) const {
+        return others_ == nullptr || node == Incarnation() || node_of(node) == others_->self;
+    }
+    [[nodiscard]] PortRef remote_port(const ConnectionRef& connection) const;
 
     Exchange& exchange_;
     PortId self_;
+    const OtherNodes* others_;
+    std::optional<RemoteOutbound> remote_;
+    WorkerParcel nowhere_;
     std::vector<std::unique_ptr<LoopParcel>> loops_;
     std::vector<std::unique_ptr<WorkerParcel>> workers_;
     std::vector<uint16_t> dirty_loops_;

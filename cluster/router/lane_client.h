@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "cluster/router/remote/leaders.h"
 #include "cluster/router/traffic.h"
 #include "cluster/shard/command.h"
 #include "proto/base/ids.h"
@@ -51,6 +52,14 @@ class LaneClient {
     // Stages every unanswered command again, in order.
     void resend(CommandParcel& out) const;
 
+    // The group's leader is at `place` now. True when that is not where the unanswered commands
+    // were sent, so that they have to be sent there.
+    [[nodiscard]] bool moved(const Leaders::Place& place) {
+        if (place == sent_to_ || place.node == NodeId()) return false;
+        sent_to_ = place;
+        return unanswered() > 0;
+    }
+
     [[nodiscard]] bool full() const;
     [[nodiscard]] std::size_t unanswered() const { return pending_.size() - answered_in_pending_; }
     // Of commands that are not known to be applied.
@@ -68,6 +77,7 @@ class LaneClient {
     void stage(const std::string& bytes, CommandParcel& out) const;
 
     GroupId group_;
+    Leaders::Place sent_to_;
     Lane lane_;
     LaneWindow window_;
     CommandNumber next_{1};

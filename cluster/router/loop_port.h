@@ -74,7 +74,7 @@ class LoopPort {
     // behind.
     virtual void publish_to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) = 0;
     // Answers tickets of a batch; `port` is the batch's sender.
-    virtual void taken(PortId port, const TakenBatch::Taken& taken) = 0;
+    virtual void taken(PortRef port, const TakenBatch::Taken& taken) = 0;
 
     virtual void want(const Want& want) = 0;
     virtual void shared_ack(const SharedAck& ack) = 0;

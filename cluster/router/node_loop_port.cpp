@@ -11,7 +11,7 @@ namespace quorate::cluster {
 NodeLoopPort::NodeLoopPort(const Context& context, LoopSink& sink)
     : context_(context),
       sink_(sink),
-      outbound_(context.exchange, context.exchange.port_of(context.loop)),
+      outbound_(context.exchange, context.exchange.port_of(context.loop), context.others),
       reader_(context.directory.reader(outbound_.self().value())) {
     lanes_.resize(context.layout.shards);
     at_loops_.resize(context.exchange.loops());
@@ -32,7 +32,7 @@ LaneClient& NodeLoopPort::lane(ShardId shard) {
 
 bool NodeLoopPort::command(ShardId shard, uint64_t token, const CommandBody& body) {
     return lane(shard).submit(token, std::nullopt, body,
-                              outbound_.worker(worker_of(shard)).commands);
+                              outbound_.leader(group_of(shard)).commands);
 }
 
 bool NodeLoopPort::take_credit(std::size_t bytes) {
@@ -58,23 +58,23 @@ void NodeLoopPort::return_credit() {
 bool NodeLoopPort::publish_to_owner(Ticket ticket, const mqtt::MessageView& message,
                                     bool skip_loops) {
     if (!take_credit(message.payload.size() + message.topic.size())) return false;
-    const WorkerId worker = worker_of(shard_of_topic(message.topic, context_.layout));
-    outbound_.worker(worker).owned.add(ticket, skip_loops ? WorkerParcel::kSkipLoops : 0, message);
+    const GroupId group = group_of(shard_of_topic(message.topic, context_.layout));
+    outbound_.leader(group).owned.add(ticket, skip_loops ? WorkerParcel::kSkipLoops : 0, message);
     return true;
 }
 
 void NodeLoopPort::publish_to_shard(ShardId shard, const mqtt::MessageView& message) {
-    const WorkerId worker = worker_of(shard);
-    if (!outbound_.admit(worker, message.payload.size())) return;
-    outbound_.worker(worker).live.add(shard.value(), 0, message);
+    const GroupId group = group_of(shard);
+    if (!outbound_.admit(group, message.payload.size())) return;
+    outbound_.leader(group).live.add(shard.value(), 0, message);
 }
 
 bool NodeLoopPort::publish_to_group(const GroupRoute& group, Ticket ticket,
                                     const mqtt::MessageView& message) {
     if (ticket != 0 && !take_credit(message.payload.size() + message.topic.size())) return false;
-    if (ticket == 0 && !outbound_.admit(worker_of(group.shard), message.payload.size()))
-        return true;
-    outbound_.worker(worker_of(group.shard)).group_batch.add(group, ticket, message);
+    const GroupId leads = group_of(group.shard);
+    if (ticket == 0 && !outbound_.admit(leads, message.payload.size())) return true;
+    outbound_.leader(leads).group_batch.add(group, ticket, message);
     return true;
 }
 
@@ -120,26 +120,23 @@ bool NodeLoopPort::relaxed() const {
     });
 }
 
-void NodeLoopPort::taken(PortId port, const TakenBatch::Taken& taken) {
-    Exchange& exchange = context_.exchange;
-    if (exchange.is_loop(port)) {
-        outbound_.loop(exchange.loop_at(port)).taken.taken.push_back(taken);
-    } else {
-        outbound_.worker(exchange.worker_at(port)).taken.taken.push_back(taken);
-    }
+void NodeLoopPort::taken(PortRef port, const TakenBatch::Taken& taken) {
+    outbound_.taken(port).push_back(taken);
 }
 
 void NodeLoopPort::want(const Want& want) {
-    outbound_.worker(worker_of(want.shard)).wants.push_back(want);
+    outbound_.leader(group_of(want.shard)).wants.push_back(want);
 }
 
 void NodeLoopPort::shared_ack(const SharedAck& ack) {
-    outbound_.worker(worker_of(ack.shard)).shared_acks.push_back(ack);
+    outbound_.leader(group_of(ack.shard)).shared_acks.push_back(ack);
 }
 
 void NodeLoopPort::retained(const RetainedQuery& query) {
     const ShardId first = query.durable ? query.durable->shard : query.at.shard;
-    outbound_.worker(worker_of(first)).retained.push_back(query);
+    auto& queries = outbound_.leader(group_of(first)).retained;
+    queries.push_back(query);
+    queries.back().from = local_port(outbound_.self());
 }
 
 std::optional<ShardId> NodeLoopPort::next_retained(ShardId from) {
@@ -167,7 +164,21 @@ uint64_t NodeLoopPort::table_version() {
     return reader_.version();
 }
 
+// Before the turn's own commands are staged: those follow what they were numbered after.
+void NodeLoopPort::follow_leaders() {
+    const uint64_t changes = outbound_.leader_changes();
+    if (changes == leader_changes_) return;
+    leader_changes_ = changes;
+    for (std::size_t shard = 0; shard < lanes_.size(); ++shard) {
+        if (lanes_[shard] == nullptr) continue;
+        const GroupId group = group_of(ShardId(static_cast<uint32_t>(shard)));
+        if (!lanes_[shard]->moved(outbound_.leader_place(group))) continue;
+        lanes_[shard]->resend(outbound_.leader(group).commands);
+    }
+}
+
 void NodeLoopPort::receive() {
+    follow_leaders();
     context_.exchange.mailbox(context_.loop).take(arrived_);
     for (const auto& parcel : arrived_) {
         for (const RetainedPage& page : parcel->retained)
@@ -178,8 +189,9 @@ void NodeLoopPort::receive() {
             sink_.on_shared(delivery);
         if (!parcel->taken.taken.empty()) {
             const std::size_t answers = parcel->taken.taken.size();
-            if (context_.exchange.is_loop(parcel->from)) {
-                return_loop_credit(context_.exchange.loop_at(parcel->from), answers);
+            const PortRef from = parcel->from;
+            if (from.local() && context_.exchange.is_loop(from.port)) {
+                return_loop_credit(context_.exchange.loop_at(from.port), answers);
             } else {
                 for (std::size_t i = 0; i < answers; ++i)
                     return_credit();
@@ -207,7 +219,7 @@ void NodeLoopPort::on_answer(const GroupAnswer& routed) {
     if (!shard || shard->value() >= lanes_.size()) return;
     LaneClient& client = lane(*shard);
     if (routed.answer.code == AnswerCode::Gap) {
-        client.resend(outbound_.worker(worker_of(*shard)).commands);
+        client.resend(outbound_.leader(routed.group).commands);
         return;
     }
     const bool was_full = client.full();
@@ -220,7 +232,7 @@ void NodeLoopPort::on_answer(const GroupAnswer& routed) {
 void NodeLoopPort::flush() {
     if (!route_ops_.empty()) {
         auto parcel = std::make_unique<LoopParcel>();
-        parcel->from = outbound_.self();
+        parcel->from = local_port(outbound_.self());
         parcel->shown = std::exchange(route_tokens_, {});
         Exchange& exchange = context_.exchange;
         context_.directory.change(

@@ -38,6 +38,7 @@ class NodeLoopPort final : public LoopPort {
         uint32_t workers = 1;
         LoopCredit credit;
         std::span<const std::atomic<uint64_t>> retained_in{};  // messages, by shard
+        const OtherNodes* others = nullptr;  // outlives the port; null: there are none
     };
     // `sink` outlives the port.
     NodeLoopPort(const Context& context, LoopSink& sink);
@@ -50,7 +51,7 @@ class NodeLoopPort final : public LoopPort {
                           const mqtt::MessageView& message) override;
     bool loops_ready(uint64_t loops) override;
     void publish_to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message) override;
-    void taken(PortId port, const TakenBatch::Taken& taken) override;
+    void taken(PortRef port, const TakenBatch::Taken& taken) override;
     void want(const Want& want) override;
     void shared_ack(const SharedAck& ack) override;
     void retained(const RetainedQuery& query) override;
@@ -73,6 +74,7 @@ class NodeLoopPort final : public LoopPort {
     // At most half of every credit is in use.
     [[nodiscard]] bool relaxed() const;
     LaneClient& lane(ShardId shard);
+    void follow_leaders();
     void on_answer(const GroupAnswer& routed);
 
     Context context_;
@@ -86,6 +88,7 @@ class NodeLoopPort final : public LoopPort {
     std::deque<std::size_t> outstanding_;  // bytes of publishes, in the order they were taken
     std::size_t outstanding_bytes_ = 0;
     bool refused_ = false;
+    uint64_t leader_changes_ = 0;  // as of the last look
     // What another loop has of this one and has not answered. Its bytes are paid back by shares.
     struct AtLoop {
         uint64_t publishes = 0;

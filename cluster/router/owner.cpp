@@ -29,7 +29,7 @@ mqtt::ReasonCode reason_of(AnswerCode code) {
 
 }  // namespace
 
-void Owner::publish(PortId asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops,
+void Owner::publish(PortRef asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops,
                     const OutboxSource* source) {
     Waiting item;
     item.asker = LoopAsker{asker, ticket};

@@ -52,13 +52,13 @@ class OwnerHost {
     // QoS 0, or best QoS 0: to connected durable sessions, unanswered.
     virtual void to_live(ShardId shard, const mqtt::MessageView& message) = 0;
 
-    virtual void answer(PortId asker, const TakenBatch::Taken& taken) = 0;
+    virtual void answer(PortRef asker, const TakenBatch::Taken& taken) = 0;
     virtual void answer(const HandOverDone& done) = 0;
 };
 
 // A loop that waits, by its ticket.
 struct LoopAsker {
-    PortId port;
+    PortRef port;
     Ticket ticket = 0;
 };
 
@@ -68,7 +68,7 @@ class Owner {
 
     // From a loop. `ticket` 0: nobody waits. With `source` (of QoS 2 for a session that ends with
     // its connection) the destinations filter repeats, since the loop may have to come again.
-    void publish(PortId asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops,
+    void publish(PortRef asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops,
                  const OutboxSource* source = nullptr);
     // From the outbox of a shard.
     void hand_over(const HandOver& item);

@@ -29,12 +29,24 @@ namespace quorate::cluster {
 
 using PortId = Id<struct PortIdTag, uint16_t>;
 
+// A port of any node: where an answer goes.
+struct PortRef {
+    Incarnation node{};  // 0: this node
+    PortId port;
+
+    [[nodiscard]] bool local() const { return node == Incarnation(); }
+    auto operator<=>(const PortRef&) const = default;
+};
+[[nodiscard]] constexpr PortRef local_port(PortId port) {
+    return {Incarnation(), port};
+}
+
 // Names one publish that waits at its sender until every destination has it. 0: nobody waits.
 using Ticket = uint64_t;
 
 // Publishes for a loop (which matches them against its own subscriptions), or for a worker.
 struct PublishBatch {
-    PortId from;
+    PortRef from;
     uint32_t count = 0;
     std::string bytes;
 
@@ -215,7 +227,7 @@ struct RetainedQuery {
         ReplayId replay;
         std::optional<ShardId> then;  // the shard to go on with after this one
     };
-    LoopId loop;
+    PortRef from;        // the loop that asks
     uint64_t token = 0;  // the loop's own
     std::string filter;
     RetainedCursor at;
@@ -239,7 +251,7 @@ struct GroupAnswer {
 
 // A publish for a shared group, at its leader or on its way from an owner or outbox.
 struct GroupPublish {
-    PortId from;
+    PortRef from;
     GroupRoute group;
     Ticket ticket = 0;
     SharedBytes message;  // flat
@@ -271,7 +283,7 @@ struct LetGoRequest {
 // the members: messages come before the answers that make senders go on, and what was read of a
 // retained register before what was written to it later.
 struct LoopParcel {
-    PortId from;
+    PortRef from;
     std::vector<RetainedPage> retained;
     PublishBatch publishes;
     DeliveryBatch deliveries;
@@ -290,7 +302,7 @@ struct WorkerParcel {
     // Flags of `owned`.
     static constexpr uint8_t kSkipLoops = 1;  // the loops of this node have it already
 
-    PortId from;
+    PortRef from;
     CommandParcel commands;
     PublishBatch owned;  // for the owner of the topic
     PublishBatch live;   // QoS 0 for connected durable sessions; the ticket is the shard's number

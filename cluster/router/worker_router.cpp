@@ -23,7 +23,7 @@ constexpr uint32_t kRetainedPage = 256;
 
 WorkerRouter::WorkerRouter(const Context& context)
     : context_(context),
-      outbound_(context.exchange, context.exchange.port_of(context.worker)),
+      outbound_(context.exchange, context.exchange.port_of(context.worker), context.others),
       owner_(*this, context.layout),
       reader_(context.directory.reader(outbound_.self().value())) {}
 
@@ -34,19 +34,21 @@ ShardRunner* WorkerRouter::shard_runner(ShardId shard) {
 }
 
 void WorkerRouter::receive(const WorkerParcel& parcel) {
+    follow_leaders();
     parcel.commands.for_each([this](GroupId group, std::string_view command) {
-        const auto found = runners_.find(group);
-        ASSERT(found != runners_.end(), "a command reached the wrong worker");
-        found->second->propose(command);
+        if (GroupRunnerBase* runner = leading(group)) runner->propose(command);
     });
     parcel.owned.for_each([&](Ticket ticket, uint8_t flags, const mqtt::MessageView& message) {
+        if (leading_shard(shard_of_topic(message.topic, context_.layout)) == nullptr) return;
         owner_.publish(parcel.from, ticket, message, (flags & WorkerParcel::kSkipLoops) != 0);
     });
     parcel.live.for_each([this](Ticket shard, uint8_t, const mqtt::MessageView& message) {
-        shard_runner(ShardId(static_cast<uint32_t>(shard)))->publish_live(message);
+        ShardRunner* runner = leading_shard(ShardId(static_cast<uint32_t>(shard)));
+        if (runner != nullptr) runner->publish_live(message);
     });
-    for (const HandOver& entry : parcel.hand_overs)
-        owner_.hand_over(entry);
+    for (const HandOver& entry : parcel.hand_overs) {
+        if (leading_shard(entry.source.stream.target.shard) != nullptr) owner_.hand_over(entry);
+    }
     parcel.group_batch.for_each(
         [&](ShardId shard, std::string_view group, Ticket ticket, std::string_view flat) {
             GroupPublish publish;
@@ -54,21 +56,23 @@ void WorkerRouter::receive(const WorkerParcel& parcel) {
             publish.group = {shard, std::string(group)};
             publish.ticket = ticket;
             publish.message = SharedBytes(as_bytes(flat));
-            shard_runner(shard)->publish_group(publish);
+            if (ShardRunner* runner = leading_shard(shard)) runner->publish_group(publish);
         });
-    for (const GroupPublish& publish : parcel.groups) {
-        shard_runner(publish.group.shard)->publish_group(publish);
-    }
+    const auto hand_to = [this](ShardId shard, const auto& work) {
+        if (ShardRunner* runner = leading_shard(shard)) work(*runner);
+    };
+    for (const GroupPublish& publish : parcel.groups)
+        hand_to(publish.group.shard, [&](ShardRunner& to) { to.publish_group(publish); });
     for (const Want& want : parcel.wants)
-        shard_runner(want.shard)->want(want);
+        hand_to(want.shard, [&](ShardRunner& to) { to.want(want); });
     for (const SharedAck& ack : parcel.shared_acks)
-        shard_runner(ack.shard)->shared_ack(ack);
+        hand_to(ack.shard, [&](ShardRunner& to) { to.shared_ack(ack); });
     for (const SharedPresence& presence : parcel.presence)
-        shard_runner(presence.shard)->presence(presence);
+        hand_to(presence.shard, [&](ShardRunner& to) { to.presence(presence); });
     for (const RetainedQuery& query : parcel.retained)
         scan_retained(query);
     for (const HandOverDone& done : parcel.done)
-        shard_runner(done.source)->hand_over_done(done);
+        hand_to(done.source, [&](ShardRunner& to) { to.hand_over_done(done); });
     for (const TakenBatch::Taken& taken : parcel.taken.taken)
         owner_.on_taken(taken);
     for (const GroupAnswer& answer : parcel.answers)
@@ -76,6 +80,21 @@ void WorkerRouter::receive(const WorkerParcel& parcel) {
     for (const GroupAnswer& answer : parcel.shown_answers)
         route_answer(GroupAnswer(answer));
     context_.exchange.done(outbound_.self(), parcel.message_bytes());
+}
+
+// What a runner of this node may be asked for. Alone every group is led here, and what comes before
+// it is waits; among others whoever asks is to look for the leader again.
+GroupRunnerBase* WorkerRouter::leading(GroupId group) {
+    const auto found = runners_.find(group);
+    if (context_.others == nullptr) {
+        ASSERT(found != runners_.end(), "a parcel reached the wrong worker");
+        return found->second;
+    }
+    return found != runners_.end() && found->second->leading() ? found->second : nullptr;
+}
+
+ShardRunner* WorkerRouter::leading_shard(ShardId shard) {
+    return static_cast<ShardRunner*>(leading(group_of(shard)));
 }
 
 void WorkerRouter::start(GroupRunnerBase& runner) {
@@ -86,9 +105,22 @@ bool WorkerRouter::end_turn() {
     bool proposed = false;
     for (auto& [group, runner] : runners_)
         proposed = runner->end_turn() || proposed;
+    follow_leaders();
     outbound_.flush();
     reader_.unpin();
     return proposed;
+}
+
+void WorkerRouter::follow_leaders() {
+    const uint64_t changes = outbound_.leader_changes();
+    if (changes == leader_changes_) return;
+    leader_changes_ = changes;
+    for (auto& [group, classes] : lanes_) {
+        for (auto& client : classes) {
+            if (client == nullptr || !client->moved(outbound_.leader_place(group))) continue;
+            client->resend(outbound_.leader(group).commands);
+        }
+    }
 }
 
 // At the worker of the session's shard: nothing is read before there is room for it.
@@ -100,12 +132,12 @@ void WorkerRouter::make_room(RetainedQuery query) {
         page.worker = id();
         page.next = query.at;
         page.full = true;
-        outbound_.loop(query.loop).retained.push_back(std::move(page));
+        outbound_.pages(query.from).push_back(std::move(page));
         return;
     }
-    const WorkerId worker = worker_of(group_of(query.at.shard));
-    if (worker == id()) return scan_retained(query);
-    outbound_.worker(worker).retained.push_back(std::move(query));
+    const GroupId group = group_of(query.at.shard);
+    if (!outbound_.elsewhere(group) && worker_of(group) == id()) return scan_retained(query);
+    outbound_.leader(group).retained.push_back(std::move(query));
 }
 
 void WorkerRouter::scan_retained(const RetainedQuery& query) {
@@ -130,7 +162,7 @@ void WorkerRouter::scan_retained(const RetainedQuery& query) {
         // An empty page is worth a command only when it is the last.
         if (!page.messages.empty() || !page.next) return replay(query, std::move(page));
     }
-    outbound_.loop(query.loop).retained.push_back(std::move(page));
+    outbound_.pages(query.from).push_back(std::move(page));
 }
 
 void WorkerRouter::replay(const RetainedQuery& query, RetainedPage&& page) {
@@ -144,13 +176,13 @@ void WorkerRouter::replay(const RetainedQuery& query, RetainedPage&& page) {
     const uint64_t id = next_replay_++;
     submit(group_of(query.durable->shard), LaneClass::Publish, lane_token(LaneUser::Replay, id),
            std::nullopt, command);
-    replays_.emplace(id, ReplayUnderWay{query.loop, std::move(page)});
+    replays_.emplace(id, ReplayUnderWay{query.from, std::move(page)});
 }
 
 void WorkerRouter::on_replayed(uint64_t id, const Answer& answer) {
     const auto found = replays_.find(id);
     ASSERT(found != replays_.end(), "a replay is answered once");
-    const LoopId loop = found->second.loop;
+    const PortRef from = found->second.from;
     RetainedPage page = std::move(found->second.page);
     replays_.erase(found);
     // Without a result nothing is owed any more: the subscription has ended, or was made anew.
@@ -160,7 +192,7 @@ void WorkerRouter::on_replayed(uint64_t id, const Answer& answer) {
         page.full = result->full;
     }
     page.messages.clear();
-    outbound_.loop(loop).retained.push_back(std::move(page));
+    outbound_.pages(from).push_back(std::move(page));
 }
 
 LaneClient& WorkerRouter::lane(GroupId group, LaneClass lane_class) {
@@ -175,7 +207,7 @@ LaneClient& WorkerRouter::lane(GroupId group, LaneClass lane_class) {
 
 void WorkerRouter::submit(GroupId group, LaneClass lane_class, uint64_t token,
                           std::optional<SourceFence> fence, const CommandBody& body) {
-    CommandParcel& out = outbound_.worker(worker_of(group)).commands;
+    CommandParcel& out = outbound_.leader(group).commands;
     const bool sent = lane(group, lane_class).submit(token, fence, body, out);
     ASSERT(sent, "a worker's lane has no bound of its own");
 }
@@ -190,21 +222,19 @@ bool WorkerRouter::admit_unanswered(GroupId group, uint64_t bytes) {
 void WorkerRouter::route_answer(GroupAnswer&& answer) {
     const Lane& lane = answer.answer.lane;
     if (lane.lane_class == LaneClass::Leader) return;  // the leader's own: nobody waits
-    if (lane.incarnation != incarnation_) return;      // of an earlier start of this node
     const PortId port(lane.producer);
-    if (port.value() >= context_.exchange.ports()) return;
-    if (context_.exchange.is_loop(port)) {
-        outbound_.loop(context_.exchange.loop_at(port)).answers.push_back(std::move(answer));
-    } else {
-        outbound_.worker(context_.exchange.worker_at(port)).answers.push_back(std::move(answer));
-    }
+    const bool ours = node_of(lane.incarnation) == node_of(incarnation_);
+    // Of an earlier start of this node, or of a port that it has no more.
+    if (ours && lane.incarnation != incarnation_) return;
+    if (ours && port.value() >= context_.exchange.ports()) return;
+    outbound_.answers({ours ? Incarnation() : lane.incarnation, port}).push_back(std::move(answer));
 }
 
 void WorkerRouter::on_answer(const GroupAnswer& routed) {
     const Answer& answer = routed.answer;
     LaneClient& client = lane(routed.group, answer.lane.lane_class);
     if (answer.code == AnswerCode::Gap) {
-        client.resend(outbound_.worker(worker_of(routed.group)).commands);
+        client.resend(outbound_.leader(routed.group).commands);
         return;
     }
     const auto token = client.answered(answer.number);
@@ -250,7 +280,7 @@ bool WorkerRouter::may_retain(std::string_view topic, bool accepted) {
 
 void WorkerRouter::enqueue(ShardId shard, uint64_t token, const Enqueue& body) {
     const GroupId group = group_of(shard);
-    CommandParcel& out = outbound_.worker(worker_of(group)).commands;
+    CommandParcel& out = outbound_.leader(group).commands;
     const bool sent = lane(group, LaneClass::Publish)
                           .submit(lane_token(LaneUser::Owner, token), std::nullopt, body, out);
     ASSERT(sent, "a worker's lane has no bound of its own");
@@ -263,9 +293,9 @@ void WorkerRouter::retain(ShardId shard, uint64_t token, const Retain& body) {
 
 void WorkerRouter::to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
                             const OutboxSource* source) {
-    GroupPublish publish{outbound_.self(), group, ticket, flat, std::nullopt};
+    GroupPublish publish{local_port(outbound_.self()), group, ticket, flat, std::nullopt};
     if (source != nullptr) publish.source = *source;
-    outbound_.worker(worker_of(group_of(group.shard))).groups.push_back(std::move(publish));
+    outbound_.leader(group_of(group.shard)).groups.push_back(std::move(publish));
 }
 
 // Parcels within a node do not get lost, so its own loops have nothing to filter.
@@ -276,21 +306,17 @@ void WorkerRouter::to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& 
 }
 
 void WorkerRouter::to_live(ShardId shard, const mqtt::MessageView& message) {
-    const WorkerId worker = worker_of(group_of(shard));
-    if (!outbound_.admit(worker, message.payload.size())) return;
-    outbound_.worker(worker).live.add(shard.value(), 0, message);
+    const GroupId group = group_of(shard);
+    if (!outbound_.admit(group, message.payload.size())) return;
+    outbound_.leader(group).live.add(shard.value(), 0, message);
 }
 
-void WorkerRouter::answer(PortId asker, const TakenBatch::Taken& taken) {
-    if (context_.exchange.is_loop(asker)) {
-        outbound_.loop(context_.exchange.loop_at(asker)).taken.taken.push_back(taken);
-    } else {
-        outbound_.worker(context_.exchange.worker_at(asker)).taken.taken.push_back(taken);
-    }
+void WorkerRouter::answer(PortRef asker, const TakenBatch::Taken& taken) {
+    outbound_.taken(asker).push_back(taken);
 }
 
 void WorkerRouter::answer(const HandOverDone& done) {
-    outbound_.worker(worker_of(group_of(done.source))).done.push_back(done);
+    outbound_.leader(group_of(done.source)).done.push_back(done);
 }
 
 }  // namespace quorate::cluster

@@ -54,6 +54,7 @@ class WorkerRouter final : private OwnerHost {
         std::span<std::atomic<uint64_t>> retained_in{};  // the same by shard; empty: nobody asks
         uint64_t retained_max = UINT64_MAX;
         std::atomic<int64_t>* sessions = nullptr;  // over all shards; outlives the router
+        const OtherNodes* others = nullptr;        // outlives the router; null: there are none
     };
     explicit WorkerRouter(const Context& context);
 
@@ -85,7 +86,7 @@ class WorkerRouter final : private OwnerHost {
     // Where an answer of a group goes.
     void route_answer(GroupAnswer&& answer);
 
-    void answer_taken(PortId asker, const TakenBatch::Taken& taken) { answer(asker, taken); }
+    void answer_taken(PortRef asker, const TakenBatch::Taken& taken) { answer(asker, taken); }
     void answer_hand_over(const HandOverDone& done) { answer(done); }
 
     // A shard of this worker has so many retained messages now. Before anybody is told of them.
@@ -121,13 +122,13 @@ class WorkerRouter final : private OwnerHost {
     void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message,
                  const OutboxSource* source) override;
     void to_live(ShardId shard, const mqtt::MessageView& message) override;
-    void answer(PortId asker, const TakenBatch::Taken& taken) override;
+    void answer(PortRef asker, const TakenBatch::Taken& taken) override;
     void answer(const HandOverDone& done) override;
 
     static void start(GroupRunnerBase& runner);
     // A page on its way into the queue of a durable session.
     struct ReplayUnderWay {
-        LoopId loop;
+        PortRef from;
         RetainedPage page;
     };
 
@@ -137,6 +138,9 @@ class WorkerRouter final : private OwnerHost {
     void on_replayed(uint64_t id, const Answer& answer);
     LaneClient& lane(GroupId group, LaneClass lane_class);
     void on_answer(const GroupAnswer& routed);
+    void follow_leaders();
+    [[nodiscard]] GroupRunnerBase* leading(GroupId group);
+    [[nodiscard]] ShardRunner* leading_shard(ShardId shard);
     [[nodiscard]] ShardRunner* shard_runner(ShardId shard);
 
     Context context_;
@@ -146,6 +150,7 @@ class WorkerRouter final : private OwnerHost {
     Directory::Tables::Reader reader_;
     std::map<GroupId, GroupRunnerBase*> runners_;
     uint64_t next_replay_ = 0;
+    uint64_t leader_changes_ = 0;                 // as of the last look
     std::map<uint64_t, ReplayUnderWay> replays_;  // bounded by the pages its askers wait for
     std::map<GroupId, std::array<std::unique_ptr<LaneClient>, 2>> lanes_;
 };

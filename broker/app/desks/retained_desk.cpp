@@ -99,7 +99,6 @@ void RetainedDesk::ask_next() {
 
 void RetainedDesk::ask(Client& client, const ReplaySchedule::Replay& replay, uint32_t room) {
     cluster::RetainedQuery query;
-    query.loop = port_.loop();
     query.token = next_token_++;
     query.filter = replay.entry.filter;
     query.at = replay.todo.back();

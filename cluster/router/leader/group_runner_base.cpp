@@ -126,7 +126,7 @@ void GroupRunnerBase::show(std::vector<DirectoryOp> ops, std::vector<GroupAnswer
     // The answers go out through a parcel to this worker's own mailbox: `shown` runs on the
     // directory's thread, which may only post.
     auto parcel = std::make_unique<WorkerParcel>();
-    parcel->from = router_.outbound().self();
+    parcel->from = local_port(router_.outbound().self());
     parcel->shown_answers = std::move(then);
     Exchange& exchange = router_.exchange();
     const WorkerId worker = router_.id();

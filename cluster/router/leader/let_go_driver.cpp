@@ -23,7 +23,7 @@ void LetGoDriver::repeat(const ShardState& state) {
 }
 
 void LetGoDriver::send(const LetGo& request) {
-    router_.outbound().loop(request.connection.loop).let_go.push_back({shard_, request});
+    router_.outbound().at(request.connection).let_go.push_back({shard_, request});
 }
 
 }  // namespace quorate::cluster

@@ -62,7 +62,7 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
     feed.next = std::max(feed.next, session->first_unacked);
     const uint64_t window_end = session->first_unacked.value() + session->receive_maximum;
     const uint64_t end = std::min(window_end, feed.next.value() + feed.credit);
-    DeliveryBatch& batch = router_.outbound().loop(session->connection->loop).deliveries;
+    DeliveryBatch& batch = router_.outbound().at(*session->connection).deliveries;
     uint32_t read = 0;
     bool more = false;
     bool held = false;  // something waits that may not be sent yet

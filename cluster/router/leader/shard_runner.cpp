@@ -148,14 +148,14 @@ void ShardRunner::send_live(const LiveCopy& copy) {
         return;
     }
     if (copy.connection.incarnation != router_.incarnation()) return;
-    if (!router_.outbound().admit(copy.connection.loop, flat.size())) return;
+    if (!router_.outbound().admit(copy.connection, flat.size())) return;
     DeliveryView delivery;
     delivery.connection = copy.connection;
     delivery.session = copy.session;
     delivery.epoch = copy.epoch;
     delivery.retain = copy.retain;
     delivery.subscription_ids = copy.subscription_ids;
-    router_.outbound().loop(copy.connection.loop).deliveries.add_flat(delivery, flat.text());
+    router_.outbound().at(copy.connection).deliveries.add_flat(delivery, flat.text());
 }
 
 void ShardRunner::keep_qos0(SessionId session, const SharedBytes& flat, bool retain,
@@ -196,7 +196,7 @@ void ShardRunner::send_kept(const Want& want) {
         }
         delivery.retain = kept.retain;
         delivery.subscription_ids = kept.subscription_ids;
-        router_.outbound().loop(delivery.connection.loop).deliveries.add(delivery);
+        router_.outbound().at(delivery.connection).deliveries.add(delivery);
     }
 }
 
@@ -343,7 +343,7 @@ void ShardRunner::publish_live(const mqtt::MessageView& message) {
             return;
         }
         if (match.connection.incarnation != router_.incarnation()) return;
-        if (!router_.outbound().admit(match.connection.loop, message.payload.size())) return;
+        if (!router_.outbound().admit(match.connection, message.payload.size())) return;
         DeliveryView delivery;
         delivery.connection = match.connection;
         delivery.session = match.session;
@@ -351,7 +351,7 @@ void ShardRunner::publish_live(const mqtt::MessageView& message) {
         delivery.retain = match.retain_as_published && message.retain;
         delivery.message = message;
         delivery.subscription_ids = match.subscription_ids;
-        router_.outbound().loop(match.connection.loop).deliveries.add(delivery);
+        router_.outbound().at(match.connection).deliveries.add(delivery);
     });
 }
 
@@ -375,7 +375,7 @@ void ShardRunner::tell_presence(SessionId id) {
         if (!group) continue;
         const ShardId at = shard_of_group(*group, router_.layout());
         router_.outbound()
-            .worker(router_.worker_of(group_of(at)))
+            .leader(group_of(at))
             .presence.push_back({at, std::string(*group), Destination::to_session(shard_, id),
                                  session->connection.has_value()});
     }
@@ -460,19 +460,17 @@ void ShardRunner::take_entry(const OutboxTarget& target, const OutboxEntryView& 
     switch (target.kind) {
         case OutboxTargetKind::Topic: {
             HandOver item{entry.source, {}, SharedBytes(as_bytes(flat))};
-            const WorkerId worker = router_.worker_of(group_of(target.shard));
-            router_.outbound().worker(worker).hand_overs.push_back(std::move(item));
+            router_.outbound().leader(group_of(target.shard)).hand_overs.push_back(std::move(item));
             return;
         }
         case OutboxTargetKind::Group: {
             GroupPublish publish;
-            publish.from = router_.outbound().self();
+            publish.from = local_port(router_.outbound().self());
             publish.group = {target.shard, std::string(entry.group)};
             publish.message = SharedBytes(as_bytes(flat));
             publish.source = entry.source;
             publish.to_outbox = true;
-            const WorkerId worker = router_.worker_of(group_of(target.shard));
-            router_.outbound().worker(worker).groups.push_back(std::move(publish));
+            router_.outbound().leader(group_of(target.shard)).groups.push_back(std::move(publish));
             return;
         }
         case OutboxTargetKind::Session: {

@@ -278,11 +278,11 @@ bool SharedLeader::dispatch(Group& group, const SharedBytes& flat,
     delivery.message = flat;
     if (delivery.qos == mqtt::QoS::AtMostOnce) {
         group.dispatcher.unpick(member->member);
-        if (!router_.outbound().admit(delivery.connection.loop, flat.size())) return true;
+        if (!router_.outbound().admit(delivery.connection, flat.size())) return true;
     } else {
         delivery.ticket = take_off({&group, 0, member->member, flat, std::nullopt, {}});
     }
-    router_.outbound().loop(delivery.connection.loop).shared.push_back(std::move(delivery));
+    router_.outbound().at(delivery.connection).shared.push_back(std::move(delivery));
     return true;
 }
 
@@ -336,7 +336,7 @@ void SharedLeader::send_picked(const OutboxTarget& target, const OutboxEntryView
         delivery.ticket =
             take_off({&from, 0, entry.member, std::move(message), target, entry.source.number});
     }
-    router_.outbound().loop(delivery.connection.loop).shared.push_back(std::move(delivery));
+    router_.outbound().at(delivery.connection).shared.push_back(std::move(delivery));
 }
 
 void SharedLeader::ack(const SharedAck& ack) {
@@ -367,7 +367,7 @@ void SharedLeader::ack(const SharedAck& ack) {
 void SharedLeader::commit_waiting(Group& group) {
     for (uint32_t i = 0; i < kPickPage && !group.waiting.empty(); ++i) {
         GroupPublish publish;
-        publish.from = router_.outbound().self();
+        publish.from = local_port(router_.outbound().self());
         publish.group = {shard_, group.name};
         publish.message = std::move(group.waiting.front());
         group.waiting_bytes -= publish.message.size();

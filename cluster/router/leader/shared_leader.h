@@ -109,7 +109,7 @@ class SharedLeader {
         OutboxNumber number;
     };
     struct Asked {
-        PortId from;
+        PortRef from;
         Ticket ticket = 0;
         std::optional<HandOverDone> done;
         GroupPublish publish;  // to forward, when no durable member is left by then

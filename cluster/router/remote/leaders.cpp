@@ -29,10 +29,19 @@ bool Leaders::learn(GroupId group, Term term, NodeId leader) {
     return true;
 }
 
+void Leaders::again(NodeId node) {
+    replace(node, node);
+}
+
 void Leaders::lost(NodeId node) {
+    replace(node, NodeId());
+}
+
+void Leaders::replace(NodeId node, NodeId by) {
     const std::lock_guard lock(mutex_);
     for (std::size_t at = 0; at < places_.size(); ++at) {
-        if (node_in(places_[at].load(std::memory_order_relaxed)) == node.value()) set(at, NodeId());
+        const bool led = node_in(places_[at].load(std::memory_order_relaxed)) == node.value();
+        if (led) set(at, by);
     }
 }
 

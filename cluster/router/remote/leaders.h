@@ -35,6 +35,8 @@ class Leaders {
 
     // `leader` leads `term`, or nobody is known to yet (0). True when that is news.
     bool learn(GroupId group, Term term, NodeId leader);
+    // What was sent to the node may be lost: a link to it broke. Its groups count as changed.
+    void again(NodeId node);
     // What the node led has no leader that could be asked, until somebody is heard of.
     void lost(NodeId node);
 
@@ -44,6 +46,7 @@ class Leaders {
 
   private:
     void set(std::size_t group, NodeId leader);
+    void replace(NodeId node, NodeId by);
 
     std::vector<std::atomic<uint64_t>> places_;  // change << 32 | node
     std::atomic<uint64_t> changes_{0};

@@ -202,7 +202,6 @@ void read_field(RecordReader& in, SharedPresence& presence) {
 }
 
 void write_field(RecordWriter& out, const RetainedQuery& query) {
-    out.id(query.loop);
     out.u64(query.token);
     out.text(query.filter);
     write_cursor(out, query.at);
@@ -219,7 +218,6 @@ void write_field(RecordWriter& out, const RetainedQuery& query) {
     if (query.durable->then) out.id(*query.durable->then);
 }
 void read_field(RecordReader& in, RetainedQuery& query) {
-    query.loop = in.id<LoopId>();
     query.token = in.u64();
     query.filter = in.text();
     query.at = read_cursor(in);

@@ -74,7 +74,7 @@ class FakePort final : public cluster::LoopPort {
     bool loops_ready(uint64_t) override { return !loops_full; }
     void publish_to_loop(LoopId loop, cluster::Ticket ticket,
                          const mqtt::MessageView& message) override;
-    void taken(cluster::PortId, const cluster::TakenBatch::Taken& taken) override {
+    void taken(cluster::PortRef, const cluster::TakenBatch::Taken& taken) override {
         taken_by_us.push_back(taken);
     }
     void want(const cluster::Want& want) override { wants.push_back(want); }

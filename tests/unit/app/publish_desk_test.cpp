@@ -258,7 +258,7 @@ TEST_CASE("Publishes of other threads are matched here and answered with how man
     const auto reader = rig.memory_client("r");
     rig.subscribe(*reader, "a/+:1");
     cluster::PublishBatch batch;
-    batch.from = cluster::PortId(1);
+    batch.from = cluster::local_port(cluster::PortId(1));
     mqtt::MessageView message;
     message.topic = "a/b";
     message.payload = "x";

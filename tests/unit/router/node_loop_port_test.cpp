@@ -127,7 +127,8 @@ TEST_CASE("What is answered is never dropped: the publisher waits until the loop
     CHECK(setup.exchange.dropped() == 0);
     const auto answer = [&](std::size_t from, std::size_t to) {
         for (std::size_t i = from; i < to; ++i)
-            setup.there.taken(PortId(0), {setup.far.tickets[i], 1, mqtt::ReasonCode::Success});
+            setup.there.taken(local_port(PortId(0)),
+                              {setup.far.tickets[i], 1, mqtt::ReasonCode::Success});
         setup.there.flush();
         setup.here.receive();
     };
@@ -144,7 +145,7 @@ TEST_CASE("Few large publishes fill the credit of a loop as many small ones do",
     CHECK_FALSE(setup.here.loops_ready(0b10));
     setup.here.flush();
     setup.there.receive();
-    setup.there.taken(PortId(0), {1, 0, mqtt::ReasonCode::Success});
+    setup.there.taken(local_port(PortId(0)), {1, 0, mqtt::ReasonCode::Success});
     setup.there.flush();
     setup.here.receive();
     CHECK(setup.near.credits == 1);

@@ -8,7 +8,7 @@
 namespace quorate::cluster {
 namespace {
 
-constexpr PortId kLoop{0};
+constexpr PortRef kLoop = local_port(PortId(0));
 
 // Writes down what the owner asks for. One list for all, since order between kinds matters.
 class FakeHost final : public OwnerHost {
@@ -50,8 +50,8 @@ class FakeHost final : public OwnerHost {
     void to_live(ShardId shard, const mqtt::MessageView& message) override {
         note("live " + std::to_string(shard.value()), 0, message);
     }
-    void answer(PortId asker, const TakenBatch::Taken& taken) override {
-        log.push_back("answer " + std::to_string(asker.value()) + "/" +
+    void answer(PortRef asker, const TakenBatch::Taken& taken) override {
+        log.push_back("answer " + std::to_string(asker.port.value()) + "/" +
                       std::to_string(taken.ticket) + " " + std::to_string(taken.receivers) + " " +
                       std::to_string(static_cast<int>(taken.code)));
     }
@@ -118,7 +118,7 @@ TEST_CASE("A publish is answered when every destination has it, and what they to
     setup.host.destinations.shards = {{ShardId(1), mqtt::QoS::AtLeastOnce},
                                       {ShardId(3), mqtt::QoS::ExactlyOnce}};
     setup.host.destinations.groups = {{ShardId(2), "g/t"}};
-    setup.owner.publish(PortId(5), 9, message("t", "m"), false);
+    setup.owner.publish(local_port(PortId(5)), 9, message("t", "m"), false);
     CHECK(setup.host.take() ==
           Log{"loop 0 m", "loop 2 m", "enqueue 1 m", "enqueue 3 m", "group g/t m"});
     const uint64_t token = setup.host.tokens.at("m");

@@ -63,7 +63,6 @@ WorkerParcel worker_parcel() {
     out.presence.push_back(
         {ShardId(1), "g/f", Destination::to_session(ShardId(2), SessionId(3)), true});
     RetainedQuery query;
-    query.loop = LoopId(1);
     query.token = 2;
     query.filter = "a/#";
     query.at = {ShardId(3), "a/b"};

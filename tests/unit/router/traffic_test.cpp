@@ -131,13 +131,13 @@ TEST_CASE("A thread posts one parcel to each destination of a turn", "[traffic][
     CHECK(woken == 10);
     REQUIRE(posted.size() == 1);
     CHECK(posted[0].first == WorkerId(0));
-    CHECK(posted[0].second->from == PortId(2));
-    CHECK(posted[0].second->owned.from == PortId(2));
+    CHECK(posted[0].second->from == local_port(PortId(2)));
+    CHECK(posted[0].second->owned.from == local_port(PortId(2)));
     std::vector<std::unique_ptr<LoopParcel>> taken;
     exchange.mailbox(LoopId(1)).take(taken);
     REQUIRE(taken.size() == 1);
     CHECK(taken[0]->shown == std::vector<uint64_t>{1, 2});
-    CHECK(taken[0]->publishes.from == PortId(2));
+    CHECK(taken[0]->publishes.from == local_port(PortId(2)));
     // The next turn starts anew.
     outbound.loop(LoopId(1)).shown.push_back(3);
     outbound.flush();

@@ -62,7 +62,8 @@ Replies OwnerNode::receive(const PublishStream::Output& output) {
         if (view->retain) numbers_[std::string(view->payload)] = item.number;
         const OutboxSource source = source_of(name, topics_.id(), item);
         const bool twice_matters = view->qos == mqtt::QoS::ExactlyOnce;
-        owner_->publish(PortId(0), ticket, *view, false, twice_matters ? &source : nullptr);
+        owner_->publish(local_port(PortId(0)), ticket, *view, false,
+                        twice_matters ? &source : nullptr);
     }
     const Replies answered = take_replies();
     out.insert(out.end(), answered.begin(), answered.end());
@@ -166,7 +167,7 @@ void OwnerNode::to_loop(LoopId /*loop*/, Ticket ticket, const mqtt::MessageView&
 
 void OwnerNode::to_live(ShardId /*shard*/, const mqtt::MessageView& /*message*/) {}
 
-void OwnerNode::answer(PortId /*asker*/, const TakenBatch::Taken& taken) {
+void OwnerNode::answer(PortRef /*asker*/, const TakenBatch::Taken& taken) {
     const auto found = asked_.find(taken.ticket);
     if (found == asked_.end()) return;
     found->second.taken = taken;

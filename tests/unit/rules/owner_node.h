@@ -72,7 +72,7 @@ class OwnerNode final : public OwnerHost {
     void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message,
                  const OutboxSource* source) override;
     void to_live(ShardId shard, const mqtt::MessageView& message) override;
-    void answer(PortId asker, const TakenBatch::Taken& taken) override;
+    void answer(PortRef asker, const TakenBatch::Taken& taken) override;
     void answer(const HandOverDone& done) override;
 
     struct Asked {
