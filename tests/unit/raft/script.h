@@ -2,7 +2,7 @@
 //
 //     # a comment: what is shown, and the section of the dissertation
 //     campaign 1
-//     ----
+//     (four dashes)
 //     what the group says to that, up to an empty line
 //
 // `run_script` carries out all commands and compares. With QUORATE_REWRITE_SCRIPTS in the
