@@ -222,6 +222,8 @@ void Broker::refresh_metrics(MetricsShard& shard) {
     shard.add<Metric::PublishDropped>(
         DropReason::ThreadBusy,
         counts.unread_dropped - std::exchange(reported_unread_dropped_, counts.unread_dropped));
+    const uint64_t cut_off = std::exchange(reported_cut_off_, counts.publishes_cut_off);
+    shard.add<Metric::PublishDropped>(DropReason::Refused, counts.publishes_cut_off - cut_off);
     shard.set<Metric::OverloadLevel>(status_.overload.load());
     shard.set<Metric::Ready>(readiness().ready ? 1 : 0);
     shard.set<Metric::MemoryLimit>(memory_limit_.load());

@@ -112,6 +112,7 @@ class Broker {
     std::vector<ListenerCounts> reported_listeners_;  // as reported_
     cluster::ShardCounters reported_;                 // by the thread that scrapes
     uint64_t reported_unread_dropped_ = 0;            // as reported_
+    uint64_t reported_cut_off_ = 0;                   // the same
     std::chrono::nanoseconds started_{0};
     std::chrono::nanoseconds sys_published_{0};
     std::chrono::nanoseconds tickets_rotated_{0};

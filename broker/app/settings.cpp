@@ -15,6 +15,8 @@ uint32_t seconds_or_never(Milliseconds time) {
     return static_cast<uint32_t>(std::min<int64_t>(time.count() / 1000, int64_t{kExpiryNever} - 1));
 }
 
+constexpr uint32_t kWorkersMax = 256;  // as of the option
+
 uint32_t cores() {
     return std::max(1U, std::thread::hardware_concurrency());
 }
@@ -162,7 +164,8 @@ cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops) {
         options.host.storage.log_sync_interval = true;
         options.host.sync_interval = *config.storage.sync.interval;
     }
-    options.host.workers = config.node.workers != 0 ? config.node.workers : cores();
+    options.host.workers =
+        config.node.workers != 0 ? config.node.workers : std::min(cores(), kWorkersMax);
     options.loops = loops;
     options.layout = {config.cluster.shards, config.cluster.topic_hash_levels};
     cluster::ShardOptions& shard = options.shard;

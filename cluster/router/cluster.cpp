@@ -115,6 +115,7 @@ class Cluster::Impl {
         ShardCounters counters;
         uint32_t leading = 0;
         uint32_t groups = 0;
+        uint64_t cut_off = 0;
         bool healthy = false;
     };
 
@@ -301,6 +302,7 @@ std::string Cluster::Impl::unsound_groups() {
 void Cluster::Impl::report(WorkerId worker) {
     Report made;
     made.healthy = true;
+    made.cut_off = routers[worker.value()]->owner().cut_off();
     const auto count_group = [&](GroupRunnerBase& runner) {
         ++made.groups;
         if (runner.leading()) ++made.leading;
@@ -394,6 +396,7 @@ ClusterCounts Cluster::counts() const {
         add(counts.counters, report.counters);
         counts.groups += report.groups;
         counts.groups_leading += report.leading;
+        counts.publishes_cut_off += report.cut_off;
     }
     counts.groups_unsound = counts.groups - counts.groups_leading;
     counts.filters = impl_->directory->filters();

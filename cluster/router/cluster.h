@@ -45,9 +45,10 @@ struct ClusterOptions {
 struct ClusterCounts {
     ShardCounts shards;
     ShardCounters counters;
-    uint64_t filters = 0;         // in the directory
-    uint64_t unread_bytes = 0;    // of messages between threads, see Exchange
-    uint64_t unread_dropped = 0;  // QoS 0, because of them
+    uint64_t filters = 0;            // in the directory
+    uint64_t unread_bytes = 0;       // of messages between threads, see Exchange
+    uint64_t unread_dropped = 0;     // QoS 0, because of them
+    uint64_t publishes_cut_off = 0;  // at owners, see Owner::cut_off
     uint32_t groups = 0;
     uint32_t groups_leading = 0;
     uint32_t groups_unsound = 0;

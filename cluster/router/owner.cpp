@@ -91,9 +91,9 @@ void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
     const OutboxSource* source = operation.source ? &*operation.source : nullptr;
     const bool committed = message.qos != mqtt::QoS::AtMostOnce;
     // Of QoS 0, who the match did not reach before it was cut off goes without.
-    if (!host_.match(message.topic, destinations_, operation.from_outbox) && committed) {
-        arrived(token, 0, mqtt::ReasonCode::QuotaExceeded);
-        return;
+    if (!host_.match(message.topic, destinations_, operation.from_outbox)) {
+        ++cut_off_;
+        if (committed) return arrived(token, 0, mqtt::ReasonCode::QuotaExceeded);
     }
     if (!operation.skip_loops) {
         for (uint64_t loops = destinations_.loops; loops != 0; loops &= loops - 1) {

@@ -78,6 +78,8 @@ class Owner {
 
     [[nodiscard]] std::size_t in_progress() const { return operations_.size() - free_.size(); }
     [[nodiscard]] std::size_t held() const { return held_count_; }
+    // Publishes whose match ended at its step limit: refused, or of QoS 0 not sent to everybody.
+    [[nodiscard]] uint64_t cut_off() const { return cut_off_; }
 
   private:
     using Asker = std::variant<LoopAsker, HandOverDone>;
@@ -121,6 +123,7 @@ class Owner {
     std::vector<uint32_t> free_;
     std::map<std::string, std::deque<Waiting>, std::less<>> held_;  // by topic being retained
     std::size_t held_count_ = 0;
+    uint64_t cut_off_ = 0;
     Destinations destinations_;
 };
 

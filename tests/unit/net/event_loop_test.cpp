@@ -56,7 +56,8 @@ TEST_CASE("a wake-up and a stop from another thread reach a sleeping loop") {
     for (int i = 1; i <= 3; ++i) {
         int before = woken.load();
         loop.wakeup();
-        while (woken.load() == before)
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (woken.load() == before && std::chrono::steady_clock::now() < deadline)
             std::this_thread::yield();
     }
     loop.stop();

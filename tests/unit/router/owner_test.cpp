@@ -264,6 +264,8 @@ TEST_CASE("What could not be matched whole is refused and goes to nobody", "[R-1
     setup.owner.on_command(setup.host.tokens.at("two"), retained());
     CHECK(setup.host.take() ==
           Log{"answer 0/2 0 151", "loop 0 three", "live 1 three", "answer 0/3 0 0"});
+    // Also the one of QoS 0, which nobody is told of, is counted.
+    CHECK(setup.owner.cut_off() == 3);
 }
 
 TEST_CASE("An outbox entry was accepted before: it is matched whole", "[R-5]") {
