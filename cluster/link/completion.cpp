@@ -126,6 +126,9 @@ void CompletionLoop::finish() {
         late.swap(door_.room_->tasks);
         door_.room_->alarm->Cancel();
     }
+    // What was posted last must not be forgotten: somebody may wait for it.
+    for (Task& task : late)
+        task();
     impl_->queue->Shutdown();
 }
 

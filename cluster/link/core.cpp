@@ -63,10 +63,16 @@ void LinkCore::resolve(std::vector<std::string> addresses, Resolver::Reply reply
 }
 
 void LinkCore::ask(Question question, std::string bytes, Asking::Reply reply) {
+    if (stopping_) {
+        reply(Error{ErrorCode::Unavailable, "this node stops"});
+        return;
+    }
+    ++lookups_;
     std::vector<std::string> addresses{question.address};
     resolver_.ask(std::move(addresses), [this, question = std::move(question),
                                          bytes = std::move(bytes), reply = std::move(reply)](
                                             const std::vector<std::string>& found) mutable {
+        --lookups_;
         if (stopping_) {
             reply(Error{ErrorCode::Unavailable, "this node stops"});
         } else if (found.empty()) {
@@ -110,13 +116,14 @@ void LinkCore::on_wake() {
 void LinkCore::on_time(TimePoint now) {
     TimePoint next = now + std::chrono::hours(1);
     for (auto& [node, peer] : peers_) {
-        if (!peer->named) continue;
         for (std::size_t i = 0; i < kTrafficClasses; ++i) {
             Line& line = peer->lines[i];
-            if (!line.stream && now >= line.dial_at) dial(*peer, static_cast<TrafficClass>(i), now);
+            if (!line.stream && peer->named && now >= line.dial_at) {
+                dial(*peer, static_cast<TrafficClass>(i), now);
+            }
             if (line.stream) {
                 next = std::min(next, line.stream->on_time(now));
-            } else {
+            } else if (peer->named) {
                 next = std::min(next, line.dial_at);
             }
         }
@@ -133,7 +140,6 @@ void LinkCore::on_time(TimePoint now) {
 
 void LinkCore::on_turn_end() {
     std::erase_if(incoming_, [](const auto& each) { return each->done(); });
-    std::erase_if(ending_, [](const auto& each) { return each->done(); });
     calls_.reap();
     for (auto& [node, peer] : peers_) {
         for (Line& line : peer->lines) {
@@ -149,8 +155,9 @@ void LinkCore::on_turn_end() {
                                    [](const Line& line) { return line.stream != nullptr; });
     });
     // The server goes first: it still has calls to end in this queue.
-    if (server_closed_ && !streams && incoming_.empty() && ending_.empty() && calls_.empty())
+    if (server_closed_ && !streams && incoming_.empty() && calls_.empty() && lookups_ == 0) {
         loop_.finish();
+    }
 }
 
 std::size_t LinkCore::window_bytes(TrafficClass traffic) const {

@@ -140,12 +140,11 @@ class LinkCore {
     bool stopping_ = false;
     bool server_closed_ = false;
     StreamEpoch last_epoch_;
-    std::size_t strangers_ = 0;
+    std::size_t lookups_ = 0;  // questions whose address is looked up
     TimePoint metrics_at_{};
 
     mutable std::shared_mutex peers_mutex_;  // offer() shares it; changes of the map own it
     std::map<NodeId, std::unique_ptr<Peer>> peers_;
-    std::vector<std::unique_ptr<OutgoingStream>> ending_;  // streams that are no line's any more
     std::vector<std::unique_ptr<IncomingStream>> incoming_;
     Calls calls_;
     Resolver resolver_;

@@ -47,9 +47,8 @@ void IncomingStream::offer() {
 }
 
 bool IncomingStream::done() const {
-    const bool arrived_never = state_ == State::Ending && !closed_ && since_ == TimePoint{};
-    if (arrived_never) return !arrival_.open();
-    return state_ == State::Ending && closed_ && !read_.open() && !write_.open();
+    if (state_ != State::Ending) return false;
+    return !arrived_ || (closed_ && !read_.open() && !write_.open());
 }
 
 uint64_t IncomingStream::unread_bytes() const {
@@ -80,6 +79,7 @@ void IncomingStream::on_arrived(bool ok) {
         state_ = State::Ending;  // the server stops
         return;
     }
+    arrived_ = true;
     since_ = std::chrono::steady_clock::now();
     heard_ = since_;
     state_ = State::Greeting;
@@ -206,7 +206,7 @@ IncomingStream::TimePoint IncomingStream::on_time(TimePoint now) {
         case State::Ending: {
             // A refusal that the other side does not take.
             const TimePoint limit = since_ + 2 * core_.options().greeting_timeout;
-            if (closed_ || cancelled_) break;
+            if (!arrived_ || closed_ || cancelled_) break;
             if (now < limit) return limit;
             cancel();
             break;

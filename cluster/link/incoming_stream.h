@@ -62,7 +62,8 @@ class IncomingStream final : public Completion {
     LinkCore& core_;
     const std::unique_ptr<Wire> wire_;
     State state_ = State::Offered;
-    bool closed_ = false;  // by the peer, or with the connection
+    bool arrived_ = false;  // false: there is no call, nothing to cancel
+    bool closed_ = false;   // by the peer, or with the connection
     bool cancelled_ = false;
     StreamId id_;
     ReceiptAccount account_;

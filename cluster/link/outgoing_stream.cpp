@@ -86,6 +86,7 @@ void OutgoingStream::on_completion(uint8_t kind, bool ok) noexcept {
 
 void OutgoingStream::on_started(bool ok) {
     if (!ok || state_ != State::Dialing) {
+        ended_by_peer_ = !ok;
         end(LinkEnd::Unreachable);
         return;
     }
@@ -99,6 +100,7 @@ void OutgoingStream::on_started(bool ok) {
 
 void OutgoingStream::on_read(bool ok) {
     if (!ok) {
+        ended_by_peer_ = true;
         end(was_up_ ? LinkEnd::Closed : LinkEnd::Unreachable);
         return;
     }
@@ -117,6 +119,7 @@ void OutgoingStream::on_greeting() {
         core_.refused_by_peer(reason);
         failure_ = "refused by the other node (" + std::string(to_string(reason)) +
                    "): " + in.refusal().text().substr(0, 512);
+        ended_by_peer_ = true;
         end(LinkEnd::Refused);
         return;
     }
@@ -218,7 +221,13 @@ OutgoingStream::TimePoint OutgoingStream::on_time(TimePoint now) {
             return std::min(limit, next_ping_);
         }
         case State::Ending:
-        case State::Finishing:
+        case State::Finishing: {
+            // The status of a side that ended the call and then fell silent.
+            const TimePoint limit = since_ + options.silence_max;
+            if (now < limit) return limit;
+            wire_->context.TryCancel();
+            return TimePoint::max();
+        }
         case State::Done:
             return TimePoint::max();
     }
@@ -230,8 +239,9 @@ void OutgoingStream::end(LinkEnd reason) {
     const bool was_up = state_ == State::Up;
     state_ = State::Ending;
     if (was_up) core_.lost(route_.traffic, queue_.close());
-    // After a read that failed the call has ended by itself, and its status says why.
-    if (read_.open() || write_.open() || start_.open()) wire_->context.TryCancel();
+    since_ = std::chrono::steady_clock::now();
+    // A call that the other side ended has a status, which says why.
+    if (!ended_by_peer_) wire_->context.TryCancel();
     core_.outgoing_ended(*this, reason);
 }
 

@@ -80,6 +80,7 @@ class OutgoingStream final : public Completion {
     bool ping_due_ = false;
     bool connected_ = false;
     bool broken_ = false;  // a write failed
+    bool ended_by_peer_ = false;
     Incarnation peer_;
     uint64_t window_bytes_ = 0;
     uint64_t sequence_ = 0;

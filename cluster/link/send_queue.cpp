@@ -1,9 +1,6 @@
 #include "cluster/link/send_queue.h"
 
 #include <utility>
-
-#include "cluster/link/wire/batch.h"
-
 namespace quorate::link {
 
 namespace {
@@ -31,7 +28,7 @@ SendQueue::Outcome SendQueue::offer(StreamEpoch epoch, ByteView first, ByteView 
         ++full_;
         return {Offer::Full};
     }
-    if (batches_.empty() || batches_.back().items >= kBatchItemsMax ||
+    if (batches_.empty() || batches_.back().items >= limits_.batch_items ||
         batches_.back().bytes.size() + bytes > kBatchBytesMax) {
         batches_.push_back({spare(), 0});
     }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/link/wire/batch.h"
 #include "cluster/link/wire/peer.h"
 #include "proto/base/bytes.h"
 
@@ -28,6 +29,7 @@ enum class Offer : uint8_t { Taken, Full, Down, TooLarge };
 struct QueueLimits {
     std::size_t bytes = 0;  // one larger item is taken when the queue is empty
     uint32_t items = 0;
+    uint32_t batch_items = kBatchItemsMax;  // of one message; at most kBatchItemsMax
 };
 
 class SendQueue {
