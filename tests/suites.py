@@ -29,7 +29,7 @@ SIM_SEEDS_COUNTED = 500
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 SUITE_SECONDS_MAX = 3600
 # Folders of tests/unit whose code runs on more than one thread: what the thread sanitizer is for.
-THREADED = ("base", "storage", "group", "router", "net", "admin", "app")
+THREADED = ("base", "storage", "link", "group", "router", "net", "admin", "app")
 # Files of tests/system (parts of their names) that also run against a server built with the thread
 # sanitizer, where its threads meet: hand-over, takeover, kills, listeners, overload, stop.
 THREADED_SYSTEM = ("test_guarantees", "test_conformance_retained", "test_conformance_sessions",
