@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +56,9 @@ struct Configuration {
         std::for_each(outgoing.begin(), outgoing.end(), visit);
         std::for_each(learners.begin(), learners.end(), visit);
     }
+
+    // See RaftNode::fingerprint.
+    [[nodiscard]] uint64_t fingerprint(std::span<const uint64_t> names) const;
 
     bool operator==(const Configuration&) const = default;
 };

@@ -62,6 +62,9 @@ class Progress {
     [[nodiscard]] uint32_t priority() const { return priority_; }
     void set_priority(uint32_t priority) { priority_ = priority; }
 
+    // See RaftNode::fingerprint.
+    [[nodiscard]] uint64_t fingerprint() const;
+
   private:
     struct Flight {
         LogIndex last;

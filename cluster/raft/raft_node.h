@@ -21,6 +21,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cluster/raft/configuration.h"
@@ -152,6 +153,10 @@ class RaftNode {
     [[nodiscard]] LogIndex term_start() const { return term_start_; }
     // False while ticks change nothing: quiescent, or a lone voter that leads nobody else.
     [[nodiscard]] bool needs_ticks() const;
+    // Equal for replicas that go on alike but for time: see fingerprint.cpp. `names` renames
+    // replicas by id, so that groups that differ in who is who only can be told to be the same.
+    // Requires: !has_ready().
+    [[nodiscard]] uint64_t fingerprint(std::span<const uint64_t> names) const;
 
   private:
     // election.cpp

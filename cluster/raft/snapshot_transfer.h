@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cluster/raft/messages.h"
@@ -51,6 +52,9 @@ class SnapshotSender {
     // Check-quorum found it silent; how often in a row.
     [[nodiscard]] uint32_t silent() { return ++silent_rounds_; }
 
+    // See RaftNode::fingerprint.
+    [[nodiscard]] uint64_t fingerprint() const;
+
   private:
     struct Chunk {
         uint64_t offset = 0;
@@ -83,6 +87,9 @@ class SnapshotReceiver {
     [[nodiscard]] uint64_t wanted() const { return wanted_; }
     // Forgets what was received.
     void reset() { current_.reset(); }
+
+    // See RaftNode::fingerprint.
+    [[nodiscard]] uint64_t fingerprint(std::span<const uint64_t> names) const;
 
   private:
     struct Current {
