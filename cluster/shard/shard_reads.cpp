@@ -136,6 +136,29 @@ Status ShardState::read_queue(SessionId id, MessageNumber from, uint32_t max_cou
     return status;
 }
 
+bool ShardState::may_refuse(const Command& command) const {
+    // Its number was consumed: it changes nothing, and its refusal would contradict its answer.
+    const Lane& lane = command.header.lane;
+    if (lane.lane_class == LaneClass::Leader) return false;
+    if (command.header.number < impl_->producers_.expected(lane)) return false;
+    const CommandBody& body = command.body;
+    // Hand-overs of an outbox and replays were accepted elsewhere.
+    if (const auto* enqueue = std::get_if<Enqueue>(&body)) {
+        return !enqueue->source && !enqueue->only;
+    }
+    if (const auto* enqueue = std::get_if<EnqueueGroup>(&body)) return !enqueue->source;
+    // Who is owed something must be able to take it; Session Expiry 0 leaves with its connection.
+    if (const auto* attach = std::get_if<Attach>(&body)) {
+        return attach->session_expiry_s != 0 && !session(attach->client_id);
+    }
+    // A PUBLISH that was taken before has its PUBREC again: refused, its packet identifier would
+    // count as free at one end only.
+    if (const auto* put = std::get_if<OutboxPut>(&body)) {
+        return !has_received(put->session, put->packet_id);
+    }
+    return std::holds_alternative<Subscribe>(body);
+}
+
 uint64_t ShardState::session_count() const {
     return impl_->sessions_.size();
 }

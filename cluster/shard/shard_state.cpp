@@ -125,6 +125,9 @@ void ShardState::Impl::duplicate(const CommandBody& body) {
     if (const auto* subscribe = std::get_if<Subscribe>(&body)) {
         return duplicate_subscribe(*subscribe);
     }
+    // A refusal in the place of what was applied meanwhile: what that was, and so what it is
+    // answered, only the command itself can say, when it is sent again.
+    if (const auto* empty = std::get_if<Void>(&body); empty != nullptr && empty->refused) return;
     const bool owed = std::holds_alternative<Enqueue>(body) ||
                       std::holds_alternative<EnqueueGroup>(body) ||
                       std::holds_alternative<Retain>(body);

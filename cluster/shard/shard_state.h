@@ -222,6 +222,9 @@ class ShardState {
     // Route changes not yet made with serials above `after`, in order.
     [[nodiscard]] std::vector<WantedRoute> wanted_routes(RouteSerial after, uint32_t max) const;
     [[nodiscard]] std::vector<OutboxTarget> outbox_targets() const;
+    // Whether the client behind a command may be told that there is no room. What frees, what was
+    // accepted before and what a client needs to come back for what it is owed is never refused.
+    [[nodiscard]] bool may_refuse(const Command& command) const;
     // Unfinished entries of a target above `after` within the window, in order. Reads the store for
     // what left the tail cache.
     Status outbox_window(const OutboxTarget& target, OutboxNumber after, uint32_t max,

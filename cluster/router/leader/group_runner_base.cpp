@@ -6,20 +6,7 @@
 
 namespace quorate::cluster {
 
-namespace {
-
-// Whether the client that is behind a command can be told that there is no room. What was accepted
-// once is not taken back: hand-overs of an outbox, replays, routes and whatever frees.
-bool refusable(const CommandBody& body) {
-    if (const auto* enqueue = std::get_if<Enqueue>(&body)) {
-        return !enqueue->source && !enqueue->only;
-    }
-    if (const auto* enqueue = std::get_if<EnqueueGroup>(&body)) return !enqueue->source;
-    return std::holds_alternative<Attach>(body) || std::holds_alternative<Subscribe>(body) ||
-           std::holds_alternative<OutboxPut>(body);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void GroupRunnerBase::propose(std::string_view command) {
     if (refused_.empty() && try_propose(command)) {
@@ -36,7 +23,7 @@ bool GroupRunnerBase::try_propose(std::string_view command) {
     if (group_->disk() != storage::DiskState::Full) return false;
     // Asked late: the hot path does not look at what it proposes.
     const auto decoded = decode_command(command);
-    if (!decoded.ok() || !refusable(decoded->body) || !grows(decoded->body)) {
+    if (!decoded.ok() || !may_refuse(*decoded)) {
         return group_->propose(command, Growth::Frees).ok();
     }
     std::string refusal;

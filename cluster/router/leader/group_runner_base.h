@@ -65,8 +65,8 @@ class GroupRunnerBase : public StateMachine {
     // Whatever a new leader does first, and what it stops doing.
     virtual void begin_leading() = 0;
     virtual void end_leading() {}
-    // Whether a client's command would leave more behind than there is, given the state.
-    [[nodiscard]] virtual bool grows(const CommandBody& /*body*/) const { return true; }
+    // Whether the client behind a command may be told that there is no room.
+    [[nodiscard]] virtual bool may_refuse(const Command& /*command*/) const { return false; }
     // The leader's work at the end of each turn.
     virtual void work() {}
     // `token` comes back in the answer; 0 when nobody looks at it.

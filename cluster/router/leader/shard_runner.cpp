@@ -304,17 +304,6 @@ void ShardRunner::work() {
     settle_expired();
 }
 
-// A session that is here must be able to come back, or nobody could ever take what it is owed; one
-// of Session Expiry 0 leaves with its connection. A PUBLISH that was taken before has its PUBREC
-// again: refused, its packet identifier would count as free at one end only.
-bool ShardRunner::grows(const CommandBody& body) const {
-    if (const auto* attach = std::get_if<Attach>(&body)) {
-        return attach->session_expiry_s != 0 && !state_->session(attach->client_id);
-    }
-    const auto* put = std::get_if<OutboxPut>(&body);
-    return put == nullptr || !state_->has_received(put->session, put->packet_id);
-}
-
 void ShardRunner::settle_expired() {
     for (const SessionFeed::Expired& entry : expired_) {
         propose_own(Ack{entry.session, entry.epoch, {{entry.number, AckKind::Expired}}});

@@ -74,7 +74,7 @@ class ShardRunner final : public GroupRunnerBase {
     void begin_leading() override;
     void end_leading() override;
     void work() override;
-    bool grows(const CommandBody& body) const override;
+    bool may_refuse(const Command& command) const override { return state_->may_refuse(command); }
     void note_route_changes(std::string_view command, std::size_t first);
     void note_waiting_answers(std::string_view command, std::size_t first);
     void count_retained();

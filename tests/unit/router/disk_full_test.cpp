@@ -81,9 +81,14 @@ class Leader {
 
     // Proposes a loop's command; what it is answered is in `answers` once it is.
     uint64_t ask(const CommandBody& body) {
+        ++number_;
+        return ask_again(body);
+    }
+    // Under the number of the last one: its answer was lost.
+    uint64_t ask_again(const CommandBody& body) {
         CommandHeader header;
         header.lane = {Node::kIncarnation, 0, LaneClass::Control};
-        header.number = CommandNumber(++number_);
+        header.number = CommandNumber(number_);
         header.token = number_;
         std::string bytes;
         encode_command(bytes, header, body);
@@ -201,6 +206,17 @@ TEST_CASE("On a disk nearly full what frees or was accepted before goes through"
     // It comes back for what it is owed; a session that leaves with its connection may come.
     CHECK(leader.code(leader.ask(new_session("a", 100))) == AnswerCode::Applied);
     CHECK(leader.code(leader.ask(new_session("m", 0))) == AnswerCode::Applied);
+}
+
+TEST_CASE("What was applied is not refused when it is sent again on a disk nearly full", "[R-3]") {
+    Leader leader;
+    const AttachResult session = leader.attach("a");
+    leader.ask(subscribe_to(session, "t"));
+    leader.fill(92);
+    const uint64_t again = leader.ask_again(subscribe_to(session, "t"));
+    CHECK(leader.code(again) == AnswerCode::Duplicate);
+    CHECK(leader.state().counts().subscriptions == 1);
+    CHECK(leader.code(leader.ask(subscribe_to(session, "u"))) == AnswerCode::LimitExceeded);
 }
 
 TEST_CASE("Above the second mark nothing is written until space returns") {

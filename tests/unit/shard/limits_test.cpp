@@ -194,6 +194,21 @@ TEST_CASE("A refused command that is sent again is refused again", "[R-3]") {
     CHECK(shard.actions.answers.at(0).code == AnswerCode::LimitExceeded);
 }
 
+TEST_CASE("A refusal in the place of a command that was applied answers nothing", "[R-3]") {
+    Harness shard{ShardOptions{}};
+    Attach attach;
+    attach.client_id = "c1";
+    attach.session_expiry_s = 100;
+    const CommandHeader header = shard.header();
+    CHECK(shard.state().may_refuse({header, attach}));
+    shard.apply(header, attach);
+    CHECK_FALSE(shard.state().may_refuse({header, attach}));
+    shard.apply(header, Void{true});
+    CHECK(shard.actions.answers.empty());
+    shard.apply(header, attach);
+    CHECK(std::holds_alternative<AttachResult>(shard.actions.answers.at(0).result));
+}
+
 TEST_CASE("A PUBLISH of QoS 2 sent again is answered by whether its identifier is taken", "[R-3]") {
     ShardOptions options;
     options.outbox_entries_max = 1;
