@@ -140,7 +140,9 @@ std::unique_ptr<StateCursor> MemoryStateStore::cursor(std::string_view from,
 
 Status MemoryStateStore::flush() {
     const std::lock_guard lock(mutex_);
-    flushed_ = records_;
+    for (const StateBatch& batch : unflushed_) {
+        apply(flushed_, batch);
+    }
     unflushed_.clear();
     return {};
 }
@@ -166,7 +168,10 @@ void MemoryStateStore::crash(Random& random) {
 
 void MemoryStateStore::flip_bit(Random& random) {
     const std::lock_guard lock(mutex_);
+    Random again = random;
     flip_one_bit(records_, random);
+    // The same on the disk, when it has all of it.
+    if (unflushed_.empty()) flip_one_bit(flushed_, again);
 }
 
 uint64_t MemoryStateStore::digest() const {
