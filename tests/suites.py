@@ -25,6 +25,8 @@ PRESETS = "deploy/cmake/presets"
 JOBS = str(int(os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count() or 2)))
 # Of the Raft simulation. With so many in a process each interesting thing must have happened.
 SIM_SEEDS = int(os.environ.get("QUORATE_SIM_SEEDS", "2000"))
+# Of a shard on several replicas, 60 virtual seconds each and the time to settle: more than 5 days.
+SIM_REPLICATED_SEEDS = int(os.environ.get("QUORATE_SIM_REPLICATED_SEEDS", "7200"))
 SIM_SEEDS_COUNTED = 500
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 SUITE_SECONDS_MAX = 3600
@@ -201,18 +203,19 @@ def suite_sim(log):
     if not build_release(log):
         return Tally(failed=1, note="does not build")
     tally = none_if_empty(run_programs(log, BUILD, ["tests/sim"]))
-    tally.add(simulate_raft(log))
+    tally.add(simulate(log, ["--layer", "s1", "--shrink"], SIM_SEEDS))
+    tally.add(simulate(log, ["--layer", "s2"], SIM_REPLICATED_SEEDS))
     return tally
 
 
-def simulate_raft(log):
-    """Layer S1: the seeds split over processes, the first of which repeats those that once failed.
-    A process is one test."""
-    processes = min(SIM_SEEDS, max(2, int(JOBS)))
+def simulate(log, layer, seeds):
+    """A layer of the simulator: the seeds split over processes, the first of which repeats those
+    that once failed. A process is one test."""
+    processes = min(seeds, max(2, int(JOBS)))
     commands = []
     for i in range(processes):
-        first, end = SIM_SEEDS * i // processes, SIM_SEEDS * (i + 1) // processes
-        command = [os.path.join(BUILD, "bin", "quorate-sim"), "--layer", "s1", "--shrink",
+        first, end = seeds * i // processes, seeds * (i + 1) // processes
+        command = [os.path.join(BUILD, "bin", "quorate-sim"), *layer,
                    "--seed", str(first + 1), "--seeds", str(end - first)]
         if end - first >= SIM_SEEDS_COUNTED:
             command += ["--count", "1"]

@@ -53,7 +53,10 @@ class ShardSubject final : public Subject, private cluster::StateMachine {
     [[nodiscard]] cluster::StateMachine& machine() override { return *this; }
     [[nodiscard]] std::optional<std::string> next_command(Random& random,
                                                           ClusterTime now) override {
-        world_.receive(*state_, now, random);
+        world_.observe_time(now.value());
+        if (!world_.receive(*state_, now, random) || !world_.read_retained(*state_, now, random)) {
+            unreadable_ = true;
+        }
         drive_outbox(now);
         look_around(now);
         if (!due_.empty() && (world_.closing() || random.chance(2, 3))) {
@@ -68,7 +71,9 @@ class ShardSubject final : public Subject, private cluster::StateMachine {
     }
     void close() override { world_.close(); }
     void judge() override { world_.judge(); }
-    [[nodiscard]] std::string complaint() const override { return world_.complaint(); }
+    [[nodiscard]] std::string complaint() const override {
+        return unreadable_ ? "a state cannot be read" : world_.complaint();
+    }
     [[nodiscard]] uint64_t digest() const override { return state_->digest(); }
 
   private:
@@ -201,6 +206,7 @@ class ShardSubject final : public Subject, private cluster::StateMachine {
     RouteSerial made_;
     bool owes_node_downs_ = false;
     bool ticking_ = false;
+    bool unreadable_ = false;
 };
 
 }  // namespace

@@ -9,6 +9,8 @@ namespace quorate::sim {
 namespace {
 
 constexpr uint32_t kReadAtOnce = 3;
+// Far below the limit of a queue.
+constexpr uint64_t kQueued = 300;
 
 // "name sequence"
 std::pair<std::string, uint64_t> parts(std::string_view payload) {
@@ -85,7 +87,7 @@ void ShardWorld::observe_time(uint64_t now) {
 
 void ShardWorld::lost(Client& client, uint64_t now) {
     if (client.link == Link::Here) {
-        written_[client.epoch.value() << 8 | client.index] = client.highest;
+        written_[client.attachment()] = client.highest;
         Will& will = current_will(client);
         if (!will.lost_at) will.lost_at = now;
         client.away_at = now;
@@ -94,8 +96,12 @@ void ShardWorld::lost(Client& client, uint64_t now) {
     client.epoch = Epoch();
     client.acks.clear();
     client.subscribing = false;
-    for (Put& put : client.puts)
+    for (Put& put : client.puts) {
         put.under_way = false;
+        if (put.received) continue;
+        published_["q" + std::to_string(client.index) + " " + std::to_string(put.sequence)].again =
+            true;
+    }
 }
 
 void ShardWorld::forget_session(Client& client) {
@@ -107,24 +113,26 @@ void ShardWorld::forget_session(Client& client) {
     client.existed = false;
 }
 
-void ShardWorld::receive(const cluster::ShardState& state, ClusterTime now, Random& random) {
-    observe_time(now.value());
+Status ShardWorld::receive(const cluster::ShardState& state, ClusterTime now, Random& random,
+                           uint32_t front) {
+    crowded_ = false;
     for (Client& client : clients_) {
-        if (client.link != Link::Here || (!closing_ && random.chance(1, 3))) continue;
         const auto view = state.session(client.session);
+        crowded_ = crowded_ || (view && view->queued > kQueued);
+        if (client.link != Link::Here || client.front != front) continue;
+        if (!closing_ && random.chance(1, 3)) continue;
         if (!view || view->epoch != client.epoch) continue;
         const uint64_t end = view->first_unacked.value() + client.receive_maximum;
-        const Status read =
-            state.read_queue(client.session, MessageNumber(client.next), kReadAtOnce, UINT64_MAX,
-                             now, [&](const cluster::QueueEntryView& entry) {
-                                 if (entry.number.value() >= end) return false;
-                                 take(client, entry);
-                                 client.next = entry.number.value() + 1;
-                                 return complaint_.empty();
-                             });
-        if (!read) complain("a queue cannot be read: " + read.error().message);
+        Status read = state.read_queue(client.session, MessageNumber(client.next), kReadAtOnce,
+                                       UINT64_MAX, now, [&](const cluster::QueueEntryView& entry) {
+                                           if (entry.number.value() >= end) return false;
+                                           take(client, entry);
+                                           client.next = entry.number.value() + 1;
+                                           return complaint_.empty();
+                                       });
+        if (!read) return read;
     }
-    read_retained(state, now, random);
+    return {};
 }
 
 void ShardWorld::take(Client& client, const cluster::QueueEntryView& entry) {
@@ -179,14 +187,17 @@ void ShardWorld::hand_to_application(Client& client, const cluster::QueueEntryVi
     const auto [name, sequence] = parts(payload);
     uint64_t& newest = client.newest[name];
     // Who subscribed between two copies of a QoS 1 message may see the second one first.
-    const bool subscribed_before = published_[payload].owed_to.contains(client.index);
-    if (subscribed_before && sequence <= newest) {
+    const Published& published = published_[payload];
+    const bool in_order =
+        published.owed_to.contains(client.index) && !(refusals_ && published.again);
+    if (in_order && sequence <= newest) {
         complain("M3: " + client.id + " got out of order: " + payload);
     }
     newest = std::max(newest, sequence);
 }
 
-void ShardWorld::read_retained(const cluster::ShardState& state, ClusterTime now, Random& random) {
+Status ShardWorld::read_retained(const cluster::ShardState& state, ClusterTime now,
+                                 Random& random) {
     const std::size_t topic = random.below(registers_.size());
     Register& written = registers_[topic];
     uint64_t version = 0;
@@ -195,12 +206,29 @@ void ShardWorld::read_retained(const cluster::ShardState& state, ClusterTime now
             const std::string_view text = retained.message.payload;
             std::from_chars(text.data(), text.data() + text.size(), version);
         });
-    if (!found) return complain("a retained message cannot be read: " + found.error().message);
+    if (!found) return found.error();
     ++counts_.retained_reads;
-    if (version < written.acknowledged) complain("M5: an acknowledged retained value is gone");
-    if (version < written.read) complain("M5: a retained value went back");
-    if (version > written.proposed) complain("M5: a retained value that nobody wrote");
-    written.read = version;
+    if (version != written.read) {
+        written.read = version;
+        if (written.loose.erase(version) > 0) {
+            // It took effect late, perhaps over everything that was acknowledged so far or is
+            // under way.
+            written.level = std::max(written.level, written.acknowledged);
+            for (uint64_t i = written.acknowledged + 1; i <= written.proposed; ++i)
+                written.loose.insert(i);
+        } else {
+            if (version <= written.level) {
+                complain("M5: r" + std::to_string(topic) + " went back from version " +
+                         std::to_string(written.level) + " to " + std::to_string(version));
+            }
+            if (version > written.proposed) complain("M5: a retained value that nobody wrote");
+            written.level = version;
+        }
+    }
+    if (written.level < written.acknowledged) {
+        complain("M5: an acknowledged retained value is gone");
+    }
+    return {};
 }
 
 void ShardWorld::judge() {

@@ -9,6 +9,7 @@
 #include "tests/sim/commit.h"
 #include "tests/sim/disk_simulation.h"
 #include "tests/sim/raft/campaign.h"
+#include "tests/sim/replicated/campaign.h"
 #include "tests/sim/shard_subject.h"
 
 namespace {
@@ -35,18 +36,24 @@ int main(int argc, char** argv) {
     uint32_t steps = 0;
     bool trace = false;
     quorate::sim::RaftCampaign raft;
+    quorate::sim::replicated::Campaign replicated;
     CLI::App app("Deterministic simulation of Quorate");
-    app.add_option("--layer", layer,
-                   "s1: the Raft core; disk: log, groups and a toy state machine through crashes; "
-                   "shard: the same with the real shard and its clients")
-        ->check(CLI::IsMember({"s1", "disk", "shard"}));
+    app.add_option(
+           "--layer", layer,
+           "s1: the Raft core; s2: a shard on several replicas; disk: log, groups and a toy "
+           "state machine through crashes; shard: the same with the real shard and its "
+           "clients")
+        ->check(CLI::IsMember({"s1", "s2", "disk", "shard"}));
     app.add_option("--seed", seed, "The first seed");
     app.add_option("--seeds", seeds, "How many seeds, one after the other");
     app.add_option("--steps", steps, "Steps of each run; default 50000 (s1) or 3000");
     app.add_flag("--trace", trace, "Print every event");
     app.add_flag("--shrink", raft.shrink, "s1: print the least of a failing seed that still fails");
-    app.add_option("--count", raft.count_at_least, "s1: how often each interesting thing happens");
-    app.add_option("--regressions", raft.regressions_file, "s1: a file of seeds to run first");
+    app.add_option("--count", raft.count_at_least,
+                   "s1, s2: how often each interesting thing happens");
+    app.add_option("--regressions", raft.regressions_file, "s1, s2: a file of seeds to run first");
+    app.add_option("--seconds", replicated.seconds, "s2: virtual time of each run");
+    app.add_option("--mutant", replicated.mutant, "s2: with a deliberate mistake, by number");
     CLI11_PARSE(app, argc, argv);
     if (layer == "s1") {
         raft.first_seed = seed;
@@ -54,6 +61,14 @@ int main(int argc, char** argv) {
         if (steps != 0) raft.steps = steps;
         raft.trace = trace;
         return quorate::sim::report_raft_campaign(raft);
+    }
+    if (layer == "s2") {
+        replicated.first_seed = seed;
+        replicated.seeds = seeds;
+        replicated.trace = trace;
+        replicated.count_at_least = raft.count_at_least;
+        replicated.regressions_file = raft.regressions_file;
+        return quorate::sim::replicated::report_campaign(replicated);
     }
     if (steps == 0) steps = 3000;
 

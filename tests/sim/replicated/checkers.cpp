@@ -1,0 +1,160 @@
+#include "tests/sim/replicated/checkers.h"
+
+#include <algorithm>
+#include <string>
+#include <variant>
+
+#include "proto/base/hash.h"
+
+namespace quorate::sim::replicated {
+namespace {
+
+std::string number(uint64_t value) {
+    return std::to_string(value);
+}
+
+}  // namespace
+
+void Checkers::append(Mirror& mirror, const storage::LogAppend& entry, bool first) {
+    const uint64_t index = entry.id.index.value();
+    if (index != mirror.last() + 1) {
+        return stage_.violate("R2: entry " + number(index) + " follows " + number(mirror.last()));
+    }
+    const uint64_t before = mirror.links.empty() ? mirror.base_chain : mirror.links.back().chain;
+    const uint64_t chain =
+        hash64(entry.data.text(), before + (entry.id.term.value() << 8) + entry.kind);
+    mirror.links.push_back({entry.id.term, chain});
+    if (!first) return;
+    if (seen_.size() <= index) seen_.resize(index + 1);
+    for (const Link& other : seen_[index]) {
+        if (other.term != entry.id.term) continue;
+        if (other.chain != chain) {
+            stage_.violate("R2: two logs differ at or before entry " + number(index));
+        }
+        return;
+    }
+    seen_[index].push_back(mirror.links.back());
+}
+
+// The log of whoever took a snapshot: nothing of the old one continues it.
+void Checkers::begin_at(Mirror& mirror, EntryId base) {
+    const uint64_t index = base.index.value();
+    mirror.links.clear();
+    mirror.base = index;
+    if (seen_.size() <= index) seen_.resize(index + 1);
+    for (const Link& link : seen_[index]) {
+        if (link.term != base.term) continue;
+        mirror.base_chain = link.chain;
+        return;
+    }
+    stage_.violate("R3: a snapshot of entry " + number(index) + ", which nobody wrote");
+}
+
+void Checkers::take(Mirror& mirror, const storage::LogBatch& batch, bool first) {
+    for (const storage::LogChange& change : batch.changes()) {
+        if (const auto* entry = std::get_if<storage::LogAppend>(&change)) {
+            append(mirror, *entry, first);
+        } else if (const auto* truncate = std::get_if<storage::LogTruncate>(&change)) {
+            const uint64_t from = truncate->from.value();
+            if (first && from <= mirror.last()) ++stage_.counts[Count::TailTruncated];
+            if (from <= mirror.base) stage_.violate("R3: a log is truncated below its base");
+            while (mirror.last() >= from && !mirror.links.empty())
+                mirror.links.pop_back();
+        } else if (const auto* cut = std::get_if<storage::LogCut>(&change)) {
+            while (mirror.base < cut->base.index.value() && !mirror.links.empty()) {
+                mirror.base_chain = mirror.links.front().chain;
+                mirror.links.pop_front();
+                ++mirror.base;
+            }
+        } else if (const auto* meta = std::get_if<storage::LogMeta>(&change)) {
+            if (meta->meta.base.index.value() != mirror.base) begin_at(mirror, meta->meta.base);
+        } else if (const auto* hard = std::get_if<storage::LogHardState>(&change)) {
+            mirror.term = hard->state.term;
+            mirror.vote = hard->state.voted_for;
+        }
+    }
+}
+
+void Checkers::handed_out(uint32_t replica, const storage::LogBatch& batch) {
+    if (!lost_[replica]) take(handed_[replica], batch, true);
+}
+
+void Checkers::durable(uint32_t replica, const storage::LogBatch& batch) {
+    if (!lost_[replica]) take(durable_[replica], batch, false);
+}
+
+void Checkers::started(uint32_t replica) {
+    handed_[replica] = durable_[replica];
+}
+
+void Checkers::led(uint32_t replica, Term term) {
+    const auto [known, first] = leaders_.emplace(term, replica);
+    if (known->second != replica) {
+        stage_.violate("R1: two leaders of term " + number(term.value()));
+    }
+    if (!first) return;
+    ++stage_.counts[Count::Leaders];
+    // Votes may come late: who leads an older term owes nothing to the newer ones.
+    uint64_t newest = 0;
+    for (const auto& [known_in, index] : known_in_) {
+        if (known_in < term) newest = std::max(newest, index);
+    }
+    const Mirror& log = handed_[replica];
+    if (newest == 0 || lost_[replica]) return;
+    if (log.last() < newest) return stage_.violate("R3: a leader lacks what was committed");
+    const Link* held = log.at(newest);
+    // A log that begins later holds it as a snapshot.
+    if (held != nullptr && held->chain != applied_.at(newest).chain) {
+        stage_.violate("R3: a leader holds something else than what was committed");
+    }
+    // Of its own term it may have one entry: the one that opens it.
+    if (log.last() > newest + 1) ++stage_.counts[Count::LeaderWithTail];
+}
+
+void Checkers::sent(uint32_t replica, const raft::Message& message) {
+    if (lost_[replica]) return;
+    const Mirror& disk = durable_[replica];
+    if (std::holds_alternative<raft::AppendEntries>(message.body) ||
+        std::holds_alternative<raft::Heartbeat>(message.body)) {
+        led(replica, message.term);
+    } else if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body)) {
+        if (reply->accepted && reply->index.value() > disk.last()) {
+            stage_.violate("R5: an acceptance leaves before the entries are durable");
+        }
+    } else if (const auto* vote = std::get_if<raft::RequestVoteReply>(&message.body)) {
+        if (!vote->granted || vote->pre) return;
+        if (disk.term < message.term || (disk.term == message.term && disk.vote != message.to)) {
+            stage_.violate("R5: a vote leaves before it is durable");
+        }
+    }
+}
+
+void Checkers::applied(uint32_t replica, EntryId entry, Term term) {
+    if (lost_[replica]) return;
+    ++stage_.counts[Count::Entries];
+    const uint64_t index = entry.index.value();
+    if (index > durable_[replica].last()) {
+        stage_.violate("R5: entry " + number(index) + " is applied and not durable");
+    }
+    const Link* held = handed_[replica].at(index);
+    if (held == nullptr) return;  // it lies below the base already
+    if (held->term != entry.term) {
+        return stage_.violate("R2: entry " + number(index) + " is applied in another term");
+    }
+    const auto [known, first] = applied_.emplace(index, *held);
+    if (known->second.chain != held->chain) {
+        stage_.violate("R3: two commands are committed as entry " + number(index));
+    }
+    committed_ = std::max(committed_, entry.index);
+    uint64_t& highest = known_in_[term];
+    highest = std::max(highest, index);
+}
+
+void Checkers::state(LogIndex index, uint64_t digest) {
+    const auto [known, first] = states_.emplace(index.value(), digest);
+    if (known->second != digest) {
+        stage_.violate("R4: entry " + number(index.value()) + " leads to another state");
+    }
+}
+
+}  // namespace quorate::sim::replicated

@@ -1,0 +1,80 @@
+// Observers of a replicated shard: they see messages, writes, what is applied and what state that
+// leads to, and know nothing of how a replica comes to it.
+//
+//   R1  at most one leader a term
+//   R2  equal (index, term) means an equal prefix: the chained hash of each is written once
+//   R3  what was applied anywhere in a term is in the log of every leader of a later one
+//   R4  the same index leads to the same state everywhere, in every life
+//   R5  a promise leaves when what it rests on is durable; nothing is applied that is not
+//
+// *Thread*: one. *Owner*: the simulation. *Errors*: the stage keeps the first violation.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "cluster/raft/messages.h"
+#include "storage/log_store.h"
+#include "tests/sim/replicated/stage.h"
+
+namespace quorate::sim::replicated {
+
+class Checkers {
+  public:
+    explicit Checkers(Stage& stage) : stage_(stage) {}
+
+    // A replica gave this to its disk; later its disk has it; or it began again from its disk.
+    void handed_out(uint32_t replica, const storage::LogBatch& batch);
+    void durable(uint32_t replica, const storage::LogBatch& batch);
+    void started(uint32_t replica);
+    void sent(uint32_t replica, const raft::Message& message);
+    // `term`: the replica's own, in which it knows the entry for committed at the latest.
+    void applied(uint32_t replica, EntryId entry, Term term);
+    // The state after `index`, as one number.
+    void state(LogIndex index, uint64_t digest);
+    // From now on it is outside: its disk was damaged.
+    void lost(uint32_t replica) { lost_[replica] = true; }
+    [[nodiscard]] bool is_lost(uint32_t replica) const { return lost_[replica]; }
+
+    [[nodiscard]] LogIndex committed() const { return committed_; }
+
+  private:
+    struct Link {
+        Term term;
+        uint64_t chain = 0;
+    };
+    // A log as hashes: of what it was given, or of what its disk has.
+    struct Mirror {
+        uint64_t base = 0;
+        uint64_t base_chain = 0;
+        std::deque<Link> links;  // of base + 1, ...
+        Term term;               // hard state
+        ReplicaId vote;
+
+        [[nodiscard]] uint64_t last() const { return base + links.size(); }
+        [[nodiscard]] const Link* at(uint64_t index) const {
+            return index > base && index <= last() ? &links[index - base - 1] : nullptr;
+        }
+    };
+    void take(Mirror& mirror, const storage::LogBatch& batch, bool first);
+    void append(Mirror& mirror, const storage::LogAppend& entry, bool first);
+    void begin_at(Mirror& mirror, EntryId base);
+    void led(uint32_t replica, Term term);
+
+    Stage& stage_;
+    std::array<Mirror, kReplicasMax> handed_;
+    std::array<Mirror, kReplicasMax> durable_;
+    std::array<bool, kReplicasMax> lost_{};
+    std::map<Term, uint32_t> leaders_;
+    std::vector<std::vector<Link>> seen_;  // by index: in the log of anybody
+    std::map<uint64_t, Link> applied_;     // what was committed
+    std::map<Term, uint64_t> known_in_;    // the highest of them, by the term it was applied in
+    std::map<uint64_t, uint64_t> states_;
+    LogIndex committed_;
+};
+
+}  // namespace quorate::sim::replicated
