@@ -36,6 +36,8 @@ enum class RuleMutant : uint8_t {
     DropBelowMark,         // drop_oldest takes what may have been sent
     DetachedRefused,       // Detached of a holder for whom somebody waits is refused
     AttachAtOnce,          // a newcomer does not wait until the holder has let go
+    IngestIntoLivePrefix,  // what is received is written over the state in use
+    KeepReplicaId,         // a replica that lost what it promised goes on under its name
     CreditUnbounded,       // a loop publishes without credit
     LeaseFromGrant,        // a lease counts from when its grant was read (13)
     GrantUnconfirmed,      // a lease is granted without a quorum round

@@ -176,6 +176,8 @@ void Group::persisted() {
     if (health() != GroupHealth::Sound || done.number.value() == 0) return;
     send(done.messages);
     raft_->persisted(done.number);
+    // Until the durable mark is one of the new name, a crash would miss what the old one had.
+    if (std::exchange(renamed_, false)) flush_state([] {});
     while (!to_be_void_.empty() && to_be_void_.front().first == done.number) {
         void_generation(to_be_void_.front().second);
         to_be_void_.pop_front();

@@ -262,6 +262,7 @@ class Group {
     StateMachine& machine_;
     storage::GroupMeta meta_;
     bool meta_unwritten_ = false;
+    bool renamed_ = false;  // began anew, and its name is not durable yet
     std::unique_ptr<storage::StateView> state_;
     std::unique_ptr<Reader> reader_;
     std::unique_ptr<raft::RaftNode> raft_;  // null: not Sound since the start

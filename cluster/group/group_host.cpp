@@ -1,38 +1,27 @@
 #include "cluster/group/group_host.h"
 
-#include <array>
-#include <condition_variable>
 #include <functional>
 #include <latch>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
-#include <pthread.h>
-
+#include "cluster/group/housekeeper.h"
 #include "proto/base/assert.h"
 
 namespace quorate::cluster {
-namespace {
-// How often the thread that flushes looks whether it is time, and the durable mark is written.
-constexpr std::chrono::milliseconds kHousekeeping{1000};
-}  // namespace
 
 class GroupHost::Impl {
     // Hands a worker's flushes to the thread that keeps house.
     struct Flusher final : StateFlusher {
         Flusher(Impl& owner, WorkerId id) : host(owner), worker(id) {}
         void flush(std::function<void()> done) override {
-            const std::lock_guard lock(host.house_mutex_);
-            host.flushes_.emplace_back(worker, std::move(done));
-            host.house_wake_.notify_one();
+            host.house_->ask(host.worker(worker), std::move(done));
         }
         Impl& host;
         const WorkerId worker;
     };
-    using Flushes = std::vector<std::pair<WorkerId, std::function<void()>>>;
 
   public:
     explicit Impl(GroupHostOptions options)
@@ -44,7 +33,7 @@ class GroupHost::Impl {
     Status add_group(const GroupOptions& options, StateMachine& machine, WorkerId worker);
     Status start();
     void stop();
-    Status flush();
+    Status flush() { return house_->flush(); }
 
     [[nodiscard]] uint32_t workers() const { return static_cast<uint32_t>(workers_.size()); }
     Worker& worker(WorkerId id) { return *workers_.at(id.value()); }
@@ -67,12 +56,9 @@ class GroupHost::Impl {
 
     void failed(const Error& error);
     void make_workers();
+    void make_house();
+    Status load_groups();
     void report_loaded();
-    void housekeeping();
-    void keep_house(std::chrono::nanoseconds& dirty_since);
-    void serve(Flushes flushes);
-    [[nodiscard]] uint64_t log_bytes() const;
-    void report_errors();
 
     GroupHostOptions options_;
     const SystemClock system_clock_{};
@@ -85,18 +71,8 @@ class GroupHost::Impl {
     std::map<GroupId, Plan> plan_;
     std::map<GroupId, Group*> groups_;  // filled by start(), constant afterwards
     MetricsShard* writer_metrics_ = nullptr;
-    MetricsShard* house_metrics_ = nullptr;
-    // As reported; the housekeeping thread's.
-    std::array<uint64_t, storage::kStorageOps> reported_errors_{};
-    uint64_t reported_corrupt_ = 0;
     bool running_ = false;
-
-    std::mutex flush_mutex_;  // one flush at a time
-    std::mutex house_mutex_;
-    std::condition_variable house_wake_;
-    bool house_stopping_ = false;
-    Flushes flushes_;  // asked for; one a group at most
-    std::thread house_;
+    std::unique_ptr<Housekeeper> house_;  // gone before those it keeps house for
 };
 
 Status GroupHost::Impl::open() {
@@ -114,7 +90,6 @@ Status GroupHost::Impl::open() {
 
     if (options_.metrics != nullptr) {
         writer_metrics_ = &options_.metrics->make_shard();
-        house_metrics_ = &options_.metrics->make_shard();
     }
     storage::LogWriterOptions writer;
     writer.sync_interval = options_.sync_interval;
@@ -128,6 +103,7 @@ Status GroupHost::Impl::open() {
     }
     writer_ = std::make_unique<storage::LogWriter>(engine_->log(), std::move(writer));
     make_workers();
+    make_house();
     return {};
 }
 
@@ -143,6 +119,16 @@ void GroupHost::Impl::make_workers() {
         worker.on_failure = [this](const Error& error) { failed(error); };
         workers_.push_back(std::make_unique<Worker>(std::move(worker), context, *writer_));
     }
+}
+
+void GroupHost::Impl::make_house() {
+    Housekeeper::Options house;
+    house.flush_log_bytes = options_.flush_log_bytes;
+    house.flush_age = options_.flush_age;
+    if (options_.metrics != nullptr) house.metrics = &options_.metrics->make_shard();
+    house.log = options_.log;
+    house.failed = [this](const Error& error) { failed(error); };
+    house_ = std::make_unique<Housekeeper>(*engine_, clock_, std::move(house));
 }
 
 void GroupHost::Impl::failed(const Error& error) {
@@ -171,46 +157,58 @@ Status GroupHost::Impl::start() {
     for (const auto& worker : workers_) {
         worker->start();
     }
-    std::mutex mutex;
-    Status failure;
-    std::latch loaded(static_cast<std::ptrdiff_t>(plan_.size()));
-    for (const auto& [id, plan] : plan_) {
-        Worker& worker = this->worker(plan.worker);
-        worker.post_reserved([&, &plan = plan] {
-            const Result<Group*> group = worker.runner().add(plan.options, *plan.machine);
-            {
-                const std::lock_guard lock(mutex);
-                if (group) {
-                    groups_.emplace(plan.options.id, *group);
-                } else {
-                    failure = group.error();
-                }
-            }
-            loaded.count_down();
-        });
-    }
-    loaded.wait();
-    if (failure) failure = engine_->remove_unnamed_generations();
+    const Status failure = load_groups();
     if (!failure) {
         stop();
         return failure;
     }
     report_loaded();
-    house_ = std::thread([this] { housekeeping(); });
+    std::vector<Housekeeper::Kept> kept;
+    for (const auto& [id, group] : groups_) {
+        kept.push_back({group, &worker_of(id)});
+    }
+    house_->start(std::move(kept));
     return {};
+}
+
+// Each worker its own, at the same time. Then all stand still while the generations that no log
+// names are removed: a group that ran could already be receiving a snapshot into such a one.
+Status GroupHost::Impl::load_groups() {
+    std::mutex mutex;
+    Status failure;
+    const auto count = static_cast<std::ptrdiff_t>(workers_.size());
+    std::latch loaded(count);
+    std::latch removed(1);
+    std::latch left(count);
+    const auto load = [&](uint16_t at) {
+        for (const auto& [id, plan] : plan_) {
+            if (plan.worker.value() != at) continue;
+            const Result<Group*> group = workers_[at]->runner().add(plan.options, *plan.machine);
+            const std::lock_guard lock(mutex);
+            if (group) {
+                groups_.emplace(id, *group);
+            } else {
+                failure = group.error();
+            }
+        }
+        loaded.count_down();
+        removed.wait();
+        left.count_down();
+    };
+    for (uint16_t i = 0; i < workers_.size(); ++i) {
+        workers_[i]->post_reserved([&load, i] { load(i); });
+    }
+    loaded.wait();
+    if (failure) failure = engine_->remove_unnamed_generations();
+    removed.count_down();
+    left.wait();
+    return failure;
 }
 
 void GroupHost::Impl::report_loaded() {
     if (options_.log == nullptr) return;
     for (const GroupReport& report : reports()) {
-        const std::initializer_list<LogField> fields = {{"group", report.id.value()},
-                                                        {"what", report.failure}};
-        if (report.health == GroupHealth::Amnesic) {
-            options_.log->error("replica has lost what it promised and takes no part; rebuild it",
-                                fields);
-        } else if (report.health == GroupHealth::Failed) {
-            options_.log->error("replica is damaged and takes no part; rebuild it", fields);
-        }
+        log_unsound(*options_.log, report.id, report.health, report.failure);
     }
 }
 
@@ -238,14 +236,7 @@ std::vector<GroupReport> GroupHost::Impl::reports() {
 
 void GroupHost::Impl::stop() {
     if (!running_) return;
-    if (house_.joinable()) {
-        {
-            const std::lock_guard lock(house_mutex_);
-            house_stopping_ = true;
-        }
-        house_wake_.notify_one();
-        house_.join();
-    }
+    house_->stop();
     for (const auto& worker : workers_) {
         worker->stop();
     }
@@ -256,93 +247,6 @@ void GroupHost::Impl::stop() {
     if (flushed) flushed = engine_->log().write_durable_mark();
     if (!flushed && options_.log != nullptr) {
         options_.log->warn("stopped without a last flush", {{"error", flushed.error().message}});
-    }
-}
-
-Status GroupHost::Impl::flush() {
-    const std::lock_guard one(flush_mutex_);
-    // What is read here was written before the flush begins, so the flush covers it.
-    std::map<GroupId, LogIndex> synced;
-    for (const auto& [id, group] : groups_) {
-        synced.emplace(id, group->synced_candidate());
-    }
-    if (Status flushed = engine_->state().flush(); !flushed) return flushed;
-    for (const auto& [id, index] : synced) {
-        worker_of(id).post_reserved(
-            [this, id = id, index = index] { worker_of(id).runner().state_synced(id, index); });
-    }
-    return {};
-}
-
-uint64_t GroupHost::Impl::log_bytes() const {
-    uint64_t bytes = 0;
-    for (const auto& [id, group] : groups_)
-        bytes += group->log_bytes();
-    return bytes;
-}
-
-void GroupHost::Impl::report_errors() {
-    const storage::StorageCounts& counts = engine_->counts();
-    for (std::size_t op = 0; op < storage::kStorageOps; ++op) {
-        const uint64_t now = counts.errors(static_cast<storage::StorageOp>(op));
-        house_metrics_->add<Metric::StorageErrors>(static_cast<StorageOpLabel>(op),
-                                                   now - std::exchange(reported_errors_[op], now));
-    }
-    const uint64_t corrupt = counts.corrupt_records();
-    house_metrics_->add<Metric::CorruptionDetected>(corrupt -
-                                                    std::exchange(reported_corrupt_, corrupt));
-}
-
-void GroupHost::Impl::housekeeping() {
-    ::pthread_setname_np(::pthread_self(), "housekeeping");
-    std::chrono::nanoseconds dirty_since{};
-    std::unique_lock lock(house_mutex_);
-    const auto called = [this] { return house_stopping_ || !flushes_.empty(); };
-    for (;;) {
-        const bool timed_out = !house_wake_.wait_for(lock, kHousekeeping, called);
-        if (house_stopping_) return;
-        Flushes flushes = std::exchange(flushes_, {});
-        lock.unlock();
-        if (timed_out) keep_house(dirty_since);
-        if (!flushes.empty()) serve(std::move(flushes));
-        lock.lock();
-    }
-}
-
-// One flush for all that were asked for before it began.
-void GroupHost::Impl::serve(Flushes flushes) {
-    const Status flushed = engine_->state().flush();
-    if (!flushed) {
-        failed(flushed.error());
-        return;
-    }
-    for (auto& [worker, done] : flushes) {
-        this->worker(worker).post_reserved(std::move(done));
-    }
-}
-
-void GroupHost::Impl::keep_house(std::chrono::nanoseconds& dirty_since) {
-    const std::chrono::nanoseconds now = clock_.now();
-    const uint64_t bytes = log_bytes();
-    if (house_metrics_ != nullptr) {
-        house_metrics_->set<Metric::RaftLogBytes>(bytes);
-        report_errors();
-    }
-    if (bytes == 0) {
-        dirty_since = {};
-    } else if (dirty_since.count() == 0) {
-        dirty_since = now;
-    }
-    const bool old = dirty_since.count() != 0 && now - dirty_since >= options_.flush_age;
-    Status done;
-    if (bytes >= options_.flush_log_bytes || old) {
-        dirty_since = {};
-        done = flush();
-        if (!done) failed(done.error());
-    }
-    done = engine_->log().write_durable_mark();
-    if (!done && options_.log != nullptr) {
-        options_.log->warn("durable mark not written", {{"error", done.error().message}});
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "cluster/group/group.h"
 #include "cluster/group/group_reader.h"
+#include "cluster/mutants.h"
 #include "storage/keys.h"
 
 namespace quorate::cluster {
@@ -64,7 +65,7 @@ Group::~Group() = default;
 Status Group::recover() {
     Result<storage::GroupLog> log = context_.log.load(options_.id);
     if (!log) return log.error();
-    if (!log->amnesia.empty()) {
+    if (!log->amnesia.empty() && !mutated(RuleMutant::KeepReplicaId)) {
         fail(GroupHealth::Amnesic, log->amnesia);
         return {};
     }
@@ -155,6 +156,7 @@ Status Group::rejoin(ReplicaId self, const raft::Configuration& configuration) {
 
 void Group::begin_anew() {
     meta_unwritten_ = true;
+    renamed_ = true;
     // What is under way belongs to the old name: its completion means nothing any more.
     for (Waiting& write : waiting_) {
         write = Waiting{};

@@ -9,6 +9,7 @@
 
 #include "cluster/group/group.h"
 #include "cluster/group/group_reader.h"
+#include "cluster/mutants.h"
 #include "proto/base/assert.h"
 #include "storage/keys.h"
 
@@ -38,6 +39,7 @@ void Group::read_chunk(const raft::SnapshotRequest& request) {
 void Group::keep_part(const raft::SnapshotPart& part) {
     if (part.offset == 0) {
         last_generation_ = std::max(last_generation_, meta_.generation).next();
+        if (mutated(RuleMutant::IngestIntoLivePrefix)) last_generation_ = meta_.generation;
         incoming_.reset();
         incoming_.emplace(
             Incoming{part.snapshot, last_generation_,
@@ -78,7 +80,7 @@ void Group::restore(Generation generation) {
         void_generation(generation);
         return;
     }
-    replaced_.push_back(meta_.generation);
+    if (generation != meta_.generation) replaced_.push_back(meta_.generation);
     meta_.generation = generation;
     meta_.base = snapshot.last;
     meta_.base_chain = 0;

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -36,8 +38,9 @@ constexpr std::chrono::seconds kDeadline{20};
 class Node {
   public:
     explicit Node(const std::string& dir, uint32_t groups = 1, uint32_t workers = 1,
-                  std::chrono::milliseconds sync_interval = {}) {
+                  std::chrono::milliseconds sync_interval = {}, const Log* log = nullptr) {
         GroupHostOptions options;
+        options.log = log;
         options.storage.data_dir = dir;
         options.workers = workers;
         options.sync_interval = sync_interval;
@@ -222,4 +225,27 @@ TEST_CASE("the marks of the disk are those given, also later") {
     CHECK(state() == storage::DiskState::Stop);
     (*host)->set_disk_marks({61, 62});
     CHECK(state() == storage::DiskState::Ample);
+}
+
+TEST_CASE("a replica that stops while the node runs is told of once, with how it is rebuilt") {
+    const test::TempDir dir;
+    LogOptions log_options;
+    log_options.file = dir.path() + "/log.txt";
+    const auto logger = Logger::open(log_options);
+    REQUIRE(logger.ok());
+    const Log log(**logger, "group");
+    Node node(dir.path() + "/data", 2, 2, {}, &log);
+    REQUIRE(node.host().start().ok());
+    node.wait_leading(0);
+    node.wait_leading(1);
+    REQUIRE(node.on_worker(
+        0, [](Group& group, ToyMachine&) { return group.propose("too short").ok(); }));
+    node.wait_for(1, [&](Group&, ToyMachine&) { return (*logger)->lines(LogLevel::Error) != 0; });
+    (*logger)->flush();
+    std::ifstream in(log_options.file);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    CHECK(text.find("replica is damaged and takes no part") != std::string::npos);
+    CHECK(text.find("rebuild=") != std::string::npos);
+    propose(node, 1, 1, 3);
+    CHECK((*logger)->lines(LogLevel::Error) == 1);
 }

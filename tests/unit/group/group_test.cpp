@@ -288,6 +288,29 @@ TEST_CASE("a damaged entry stops its group and is never applied") {
     }
 }
 
+TEST_CASE("a damaged record of the state stops its group, which says so and serves nothing") {
+    for (uint64_t seed = 1; seed <= 20; ++seed) {
+        Bench bench;
+        bench.settle();
+        for (uint64_t number = 1; number <= 5; ++number) {
+            REQUIRE(bench.propose(number).ok());
+            bench.settle();
+        }
+        REQUIRE(bench.state.flush().ok());
+        Random random(seed);
+        bench.state.flip_bit(random);
+        bench.machine = ToyMachine();
+        bench.restart();
+        bench.settle();
+        INFO("seed " << seed);
+        CHECK(bench.group->health() == GroupHealth::Failed);
+        CHECK_FALSE(bench.group->failure().empty());
+        CHECK_FALSE(bench.group->leading());
+        CHECK(bench.sink.waiting.empty());
+        CHECK(bench.propose(6).error().code == ErrorCode::Unavailable);
+    }
+}
+
 TEST_CASE("a state machine that gives up stops its group and leaves the others alone") {
     Bench bench;
     ToyMachine other;

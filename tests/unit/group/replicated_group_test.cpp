@@ -1,172 +1,16 @@
 // A group with several replicas, each with stores of its own, turn by turn and without threads:
 // snapshots, reads, hand-overs, and replicas that begin anew.
-#include <deque>
-#include <map>
-#include <memory>
-#include <set>
-#include <string>
-
-#include "cluster/group/group.h"
-#include "cluster/group/group_runner.h"
-#include "storage/keys.h"
-#include "storage/memory_stores.h"
-#include "tests/sim/toy_machine.h"
 #include "tests/unit/catch.h"
+#include "tests/unit/group/replicated_nodes.h"
 
 using namespace quorate;
 using cluster::Group;
 using cluster::GroupHealth;
 using cluster::GroupOptions;
-using cluster::GroupRunner;
+using cluster::test::kGroup;
+using cluster::test::Node;
+using cluster::test::Nodes;
 using sim::ToyMachine;
-
-namespace {
-
-const GroupId kGroup{16};
-
-// Moved by hand.
-struct TestClock final : Clock {
-    [[nodiscard]] std::chrono::nanoseconds now() const override { return time; }
-    [[nodiscard]] std::chrono::milliseconds wall() const override { return {}; }
-    std::chrono::nanoseconds time{std::chrono::seconds(1)};
-};
-
-// One replica on a node of its own. The log writes when it is told to.
-struct Node final : cluster::MessageSink, storage::LogSink {
-    explicit Node(TestClock& shared) : clock(shared) {}
-
-    void start(GroupOptions options) {
-        options.id = kGroup;
-        options.log_bytes_max = 1;
-        waiting.clear();
-        cluster::GroupRunnerOptions runner_options;
-        runner_options.post_log_done = [this] { runner->log_done(); };
-        runner = std::make_unique<GroupRunner>(
-            cluster::GroupContext{log, state, clock, &disk, this, nullptr}, *this, runner_options);
-        const auto added = runner->add(options, machine);
-        REQUIRE(added.ok());
-        group = *added;
-    }
-    void send(GroupId /*group*/, raft::Message message) override { out.push_back(message); }
-    void submit(storage::LogRequest request) override { waiting.push_back(std::move(request)); }
-    bool write_one() {
-        if (waiting.empty()) return false;
-        REQUIRE(log.write({&waiting.front().batch, 1}, storage::Durability::Synced).ok());
-        Task done = std::move(waiting.front().done);
-        waiting.pop_front();
-        done();
-        return true;
-    }
-    // How many generations the state store has keys of.
-    [[nodiscard]] int generations() const {
-        int count = 0;
-        for (uint32_t generation = 0; generation < 20; ++generation) {
-            const std::string prefix = storage::state_prefix(kGroup, Generation(generation));
-            if (storage::StateView(const_cast<storage::MemoryStateStore&>(state), prefix)
-                    .cursor({}, {})
-                    ->valid()) {
-                ++count;
-            }
-        }
-        return count;
-    }
-
-    TestClock& clock;
-    storage::MemoryLogStore log;
-    storage::MemoryStateStore state;
-    uint64_t disk_percent = 0;
-    storage::DiskWatch disk{[this] { return storage::DiskUse{100, disk_percent}; }};
-    ToyMachine machine;
-    std::deque<storage::LogRequest> waiting;
-    std::deque<raft::Message> out;
-    std::unique_ptr<GroupRunner> runner;
-    Group* group = nullptr;
-};
-
-struct Nodes {
-    Nodes() {
-        for (uint32_t i = 1; i <= 3; ++i) {
-            start(i);
-        }
-        elect();
-    }
-    static GroupOptions options(uint32_t number) {
-        GroupOptions options;
-        options.self = ReplicaId(number);
-        options.configuration = {{ReplicaId(1), ReplicaId(2), ReplicaId(3)}, {}, {}};
-        options.seed = number;
-        return options;
-    }
-    Node& node(uint32_t number) { return *nodes.at(number); }
-    Node& start(uint32_t number) {
-        auto& node = nodes[number];
-        if (!node) node = std::make_unique<Node>(clock);
-        where[ReplicaId(number)] = number;
-        node->start(options(number));
-        return *node;
-    }
-    void settle() {
-        bool busy = true;
-        while (busy) {
-            busy = false;
-            for (auto& [number, node] : nodes) {
-                while (node->runner->turn() || node->write_one())
-                    busy = true;
-                while (!node->out.empty()) {
-                    const raft::Message message = node->out.front();
-                    node->out.pop_front();
-                    const uint32_t to = where.at(message.to);
-                    if (away.contains(number) || away.contains(to)) continue;
-                    nodes.at(to)->group->step(message);
-                    busy = true;
-                }
-            }
-        }
-    }
-    void pass(int ticks) {
-        for (int i = 0; i < ticks; ++i) {
-            clock.time += std::chrono::milliseconds(100);
-            settle();
-        }
-    }
-    Node& elect() {
-        for (int i = 0; i < 100; ++i) {
-            pass(1);
-            for (auto& [number, node] : nodes) {
-                if (!away.contains(number) && node->group->leading()) return *node;
-            }
-        }
-        QUORATE_FATAL("nobody leads");
-    }
-    void propose(int count) {
-        Node& leader = elect();
-        for (int i = 0; i < count; ++i) {
-            REQUIRE(leader.group->propose(ToyMachine::command(1, ++proposed, "payload")).ok());
-            settle();
-        }
-        pass(3);
-    }
-    // The leader's log is cut as far as its state is flushed.
-    void cut(Node& node) {
-        const LogIndex synced = node.group->synced_candidate();
-        REQUIRE(node.state.flush().ok());
-        node.runner->state_synced(kGroup, synced);
-        settle();
-    }
-    // Number of one that does not lead.
-    uint32_t follower() {
-        const Node& leader = elect();
-        return &leader == nodes.at(1).get() ? 2 : 1;
-    }
-
-    TestClock clock;
-    std::map<uint32_t, std::unique_ptr<Node>> nodes;
-    std::map<ReplicaId, uint32_t> where;
-    std::set<uint32_t> away;
-    uint64_t proposed = 0;
-};
-
-}  // namespace
 
 TEST_CASE("a replica that missed what was cut gets the state, and keeps it over a restart [R-8]") {
     Nodes nodes;
@@ -389,4 +233,46 @@ TEST_CASE("a cut keeps the configuration of where the log begins") {
     CHECK(leader.group->health() == GroupHealth::Sound);
     CHECK(leader.group->configuration() == next);
     CHECK(leader.machine.number(1) == 8);
+}
+
+TEST_CASE("a newcomer's log is cut by no flush before the group has named it, and starts again") {
+    Nodes nodes;
+    nodes.propose(10);
+    const uint32_t lost = nodes.follower();
+    Node& one = nodes.node(lost);
+    REQUIRE(one.log.write_durable_mark().ok());
+    one.log.forget_writes(3);
+    nodes.start(lost);
+    REQUIRE(one.group->health() == GroupHealth::Amnesic);
+    raft::Configuration next = Nodes::options(1).configuration;
+    REQUIRE(one.group->rejoin(ReplicaId(4), next).ok());
+    nodes.where[ReplicaId(4)] = lost;
+    std::erase(next.voters, ReplicaId(lost));
+    next.learners = {ReplicaId(4)};
+    Node& leader = nodes.elect();
+    REQUIRE(leader.group->change(next).ok());
+    // With the third silent the change is not committed, and no newcomer gets it.
+    for (const auto& [number, node] : nodes.nodes) {
+        if (node.get() != &leader && node.get() != &one) nodes.away = {number};
+    }
+    // It has applied what came before the change, and knows only its own idea of the members.
+    const auto caught_up = [&one] { return one.group->applied().value() >= 5; };
+    for (int i = 0; i < 50 && !nodes.settle_until(caught_up); ++i) {
+        nodes.clock.time += std::chrono::milliseconds(100);
+    }
+    REQUIRE(caught_up());
+    REQUIRE_FALSE(one.group->configuration().contains(ReplicaId(4)));
+    const LogIndex synced = one.group->synced_candidate();
+    REQUIRE(one.state.flush().ok());
+    one.runner->state_synced(kGroup, synced);
+    REQUIRE(nodes.settle_until([&one] { return one.waiting.empty(); }));
+    while (one.runner->turn() || one.write_one()) {
+    }
+    nodes.start(lost);
+    CHECK(one.group->health() == GroupHealth::Sound);
+    nodes.away.clear();
+    nodes.pass(30);
+    CHECK(one.group->configuration().contains(ReplicaId(4)));
+    CHECK(one.machine.number(1) == 10);
+    CHECK(one.machine.digest() == nodes.elect().machine.digest());
 }
