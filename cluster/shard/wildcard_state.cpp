@@ -8,6 +8,8 @@
 namespace quorate::cluster {
 
 Status WildcardState::load(const storage::StateStore& store) {
+    producers_ = Producers();
+    routes_ = RouteTable();
     const Status producers = producers_.load(store);
     return producers.ok() ? load_routes(store, routes_) : producers;
 }

@@ -29,6 +29,7 @@ class WildcardState {
     // Routes a NodeDown removes at most; Actions::work_left asks for another one.
     explicit WildcardState(uint32_t step_limit) : step_limit_(step_limit) {}
 
+    // Forgets what it held before: a snapshot replaces a follower's state.
     [[nodiscard]] Status load(const storage::StateStore& store);
     // As ShardState: fails only for bytes that are no command; call end_entry() after each entry.
     Status apply(std::string_view command, storage::StateBatch& batch, Actions& actions);

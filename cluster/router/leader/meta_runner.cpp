@@ -37,6 +37,7 @@ Error refused(const MetaAnswer& answer) {
 }  // namespace
 
 Status MetaRunner::load(storage::StateStore& store, LogIndex, ClusterTime) {
+    answers_.clear();
     return state_.load(store);
 }
 

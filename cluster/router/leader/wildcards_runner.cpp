@@ -17,6 +17,8 @@ WildcardsRunner::WildcardsRunner(WorkerRouter& router, const Log& log)
     : GroupRunnerBase(kWildcardsGroup, router, log), state_(kStepLimit) {}
 
 Status WildcardsRunner::load(storage::StateStore& store, LogIndex, ClusterTime) {
+    actions_.clear();
+    changed_filters_.clear();
     return state_.load(store);
 }
 

@@ -54,6 +54,21 @@ TEST_CASE("Wildcard routes follow lanes, fences and serials like a shard's", "[R
     CHECK(w.state.routes().size() == 0);
 }
 
+TEST_CASE("A second load, of a snapshot, leaves nothing of before", "[R-4][R-8]") {
+    const Destination shard = Destination::to_shard(ShardId(4));
+    const auto route = [&shard](const char* filter, uint64_t serial) {
+        return Route{filter, shard, mqtt::QoS::AtLeastOnce, false, RouteSerial(serial)};
+    };
+    Wildcards old;
+    CHECK(old.apply(route("old/+", 1), 0, 5) == AnswerCode::Applied);
+    CHECK(old.apply(route("both/+", 2), 0, 5) == AnswerCode::Applied);
+    Wildcards sent;
+    CHECK(sent.apply(route("both/+", 1), 0, 3) == AnswerCode::Applied);
+    REQUIRE(old.state.load(sent.store).ok());
+    CHECK(old.state.routes().size() == 1);
+    CHECK(old.state.digest() == sent.state.digest());
+}
+
 TEST_CASE("Routes of a node that is down go in steps and do not come back", "[R-0]") {
     Wildcards w;
     const Incarnation node = make_incarnation(NodeId(2), 1);
