@@ -309,6 +309,50 @@ TEST_CASE("A stranger cannot make a node remember or send without bound") {
     CHECK(start.last.asks.size() == 1);
 }
 
+TEST_CASE("Whatever peers say, a node neither ends by itself nor changes what it has promised") {
+    Random random(3);
+    const auto name = [&] { return std::string(1, static_cast<char>('a' + random.below(4))); };
+    for (int round = 0; round < 300; ++round) {
+        Start start(static_cast<uint32_t>(1 + random.below(3)), {"a", "me"});
+        const auto candidate = [&] {
+            const uint64_t id = random.chance(1, 4) ? start.disk->candidate : random.below(4);
+            return Candidate{id, random.chance(1, 4) ? "me" : name(),
+                             random.chance(1, 4) ? "me" : name()};
+        };
+        const auto standing = [&] {
+            Standing from;
+            from.self = candidate();
+            from.cluster_id = random.chance(1, 20) ? random.below(3) : 0;
+            from.expect = static_cast<uint32_t>(1 + random.below(3));
+            from.proposed = random.below(3);
+            from.accepted = {random.below(4), random.below(3)};
+            if (start.disk->accepted && random.chance(1, 2)) {
+                from.accepted = start.disk->accepted->id;
+            }
+            from.known = {name(), name()};
+            return from;
+        };
+        for (int step = 0; step < 200; ++step) {
+            const BootstrapRecord before = *start.disk;
+            start.last = {};
+            if (random.chance(1, 2)) {
+                start.node->answered(name(), standing(), start.now, start.last);
+            } else {
+                Proposal proposal{{random.below(4), random.below(3)}, random.below(3), {}, {}, 3};
+                proposal.layout.shards = static_cast<uint32_t>(random.below(3));
+                for (uint64_t i = random.below(4); i > 0; --i)
+                    proposal.members.push_back(candidate());
+                (void)start.node->requested({standing(), proposal}, start.now, start.last);
+            }
+            start.write();
+            if (random.chance(1, 3)) start.tick();
+            CHECK(start.disk->candidate == before.candidate);
+            CHECK(start.disk->proposed >= before.proposed);
+            if (before.cluster_id != 0) CHECK(start.disk->cluster_id == before.cluster_id);
+        }
+    }
+}
+
 TEST_CASE("What nodes say and keep reads back, and no shorter bytes do") {
     Standing standing = other("a", 7, 50);
     standing.known = {"x", "y"};
