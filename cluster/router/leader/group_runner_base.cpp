@@ -6,8 +6,6 @@
 
 namespace quorate::cluster {
 
-namespace {}  // namespace
-
 void GroupRunnerBase::propose(std::string_view command) {
     if (refused_.empty() && try_propose(command)) {
         proposed_ = true;
