@@ -222,6 +222,12 @@ void Cluster::Impl::hook_turns() {
 Status Cluster::Impl::start() {
     if (Status status = host->start(); !status.ok()) return status;
     running = true;
+    // The only replica of each group is here: without it nothing could ever serve.
+    if (const std::string unsound = unsound_groups(); !unsound.empty()) {
+        return Error{ErrorCode::Corrupt,
+                     "the data directory is damaged, and no other node has a copy: " + unsound +
+                         "restore it from a backup, or start with an empty directory"};
+    }
     // Groups exist from now on; their runners learn of them on their own threads.
     const auto allotted = meta->allot(*host, options.seed, options.layout, kIncarnationLimit);
     if (!allotted.ok()) return allotted.error();

@@ -144,8 +144,10 @@ bool Outbound::admit(const ConnectionRef& connection, uint64_t bytes) {
 }
 
 void Outbound::flush() {
-    nowhere_ = {};
-    if (remote_) remote_->flush();
+    if (remote_) {
+        nowhere_ = {};
+        remote_->flush();
+    }
     for (const uint16_t loop : dirty_loops_) {
         exchange_.post(LoopId(loop), std::move(loops_[loop]));
     }

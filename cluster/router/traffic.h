@@ -225,6 +225,7 @@ struct RetainedQuery {
         SessionId session;
         std::string filter;  // whole, as subscribed
         ReplayId replay;
+        RetainedCursor from;  // as the session's shard knows it; `at` may have passed what is empty
         std::optional<ShardId> then;  // the shard to go on with after this one
     };
     PortRef from;        // the loop that asks
@@ -241,6 +242,7 @@ struct RetainedPage {
     std::optional<RetainedCursor> next;  // ask again with it; none: this worker has no more
     std::vector<SharedBytes> messages;   // flat, retain set
     bool full = false;                   // the durable session's queue: ask later
+    bool noted = false;                  // its shard knows that `next` is where to go on
 };
 
 // An answer and the group whose lane it belongs to.

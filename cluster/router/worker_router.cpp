@@ -39,7 +39,9 @@ void WorkerRouter::receive(const WorkerParcel& parcel) {
         if (GroupRunnerBase* runner = leading(group)) runner->propose(command);
     });
     parcel.owned.for_each([&](Ticket ticket, uint8_t flags, const mqtt::MessageView& message) {
-        if (leading_shard(shard_of_topic(message.topic, context_.layout)) == nullptr) return;
+        const bool here = context_.others == nullptr ||
+                          leading_shard(shard_of_topic(message.topic, context_.layout)) != nullptr;
+        if (!here) return;
         owner_.publish(parcel.from, ticket, message, (flags & WorkerParcel::kSkipLoops) != 0);
     });
     parcel.live.for_each([this](Ticket shard, uint8_t, const mqtt::MessageView& message) {
@@ -47,7 +49,9 @@ void WorkerRouter::receive(const WorkerParcel& parcel) {
         if (runner != nullptr) runner->publish_live(message);
     });
     for (const HandOver& entry : parcel.hand_overs) {
-        if (leading_shard(entry.source.stream.target.shard) != nullptr) owner_.hand_over(entry);
+        const bool here = context_.others == nullptr ||
+                          leading_shard(entry.source.stream.target.shard) != nullptr;
+        if (here) owner_.hand_over(entry);
     }
     parcel.group_batch.for_each(
         [&](ShardId shard, std::string_view group, Ticket ticket, std::string_view flat) {
@@ -170,7 +174,8 @@ void WorkerRouter::replay(const RetainedQuery& query, RetainedPage&& page) {
     command.session = query.durable->session;
     command.filter = query.durable->filter;
     command.id = query.durable->replay;
-    if (page.next) command.next = Replay::Next{page.next->shard, page.next->after};
+    command.from = {query.durable->from.shard, query.durable->from.after};
+    if (page.next) command.next = Replay::Position{page.next->shard, page.next->after};
     for (const SharedBytes& flat : page.messages)
         command.messages.push_back(flat.text());
     const uint64_t id = next_replay_++;
@@ -185,6 +190,7 @@ void WorkerRouter::on_replayed(uint64_t id, const Answer& answer) {
     const PortRef from = found->second.from;
     RetainedPage page = std::move(found->second.page);
     replays_.erase(found);
+    page.noted = true;
     // Without a result nothing is owed any more: the subscription has ended, or was made anew.
     page.next.reset();
     if (const auto* result = std::get_if<ReplayResult>(&answer.result)) {

@@ -213,11 +213,9 @@ void write(RecordWriter&, const Tick&) {}
 void write(RecordWriter& out, const Void& body) {
     out.u8(body.refused ? 1 : 0);
 }
-
 void write(RecordWriter& out, const EndSession& body) {
     out.text(body.client_id);
 }
-
 void write(RecordWriter& out, const GroupPick& body) {
     out.text(body.group);
     out.id(body.number);
@@ -229,6 +227,8 @@ void write(RecordWriter& out, const Replay& body) {
     out.text(body.filter);
     out.id(body.id.epoch);
     out.id(body.id.number);
+    out.id(body.from.shard);
+    out.text(body.from.after);
     out.u32(static_cast<uint32_t>(body.messages.size()));
     for (const std::string_view message : body.messages)
         out.text(message);
@@ -416,7 +416,6 @@ Made read_made(RecordReader& in) {
 Void read_void(RecordReader& in) {
     return Void{read_bool(in)};
 }
-
 GroupPick read_group_pick(RecordReader& in) {
     GroupPick body;
     body.group = in.text();
@@ -431,13 +430,15 @@ Replay read_replay(RecordReader& in) {
     body.filter = in.text();
     body.id.epoch = in.id<Epoch>();
     body.id.number = in.id<CommandNumber>();
+    body.from.shard = in.id<ShardId>();
+    body.from.after = in.text();
     const uint32_t count = read_count(in, 4);
     body.messages.reserve(count);
     for (uint32_t i = 0; i < count && !in.failed(); ++i)
         body.messages.push_back(in.text());
     if (!read_bool(in)) return body;
     const auto shard = in.id<ShardId>();
-    body.next = Replay::Next{shard, in.text()};
+    body.next = Replay::Position{shard, in.text()};
     return body;
 }
 

@@ -236,16 +236,17 @@ struct GroupPick {
 // as leave half of the queue to live messages, which a retained one never pushes out. What was
 // taken is remembered, so that whoever holds the session next goes on from there.
 struct Replay {
-    // Where the page after this one begins: topics of `shard` above `after`.
-    struct Next {
+    // Topics of `shard` above `after`.
+    struct Position {
         ShardId shard;
         std::string_view after;
     };
     SessionId session;
     std::string_view filter;
-    ReplayId id;  // nothing is taken when the session waits for no such replay
+    ReplayId id;    // nothing is taken when the session waits for no such replay,
+    Position from;  // or has come further: the page was on its way when a connection ended
     std::vector<std::string_view> messages;
-    std::optional<Next> next;  // none: with these messages it is done
+    std::optional<Position> next;  // of the page after this; none: with these messages it is done
 };
 
 using CommandBody = std::variant<Attach, Detached, Subscribe, Unsubscribe, Enqueue, EnqueueGroup,

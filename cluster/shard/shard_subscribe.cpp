@@ -221,10 +221,15 @@ void ShardState::Impl::on(const Replay& body) {
         answer(AnswerCode::NotFound);
         return;
     }
-    const auto subscribed = session->durable->subscriptions.find(body.filter);
-    ASSERT(subscribed != session->durable->subscriptions.end(), "a replay without subscription");
     ReplayResult result;
     result.left = *owed;
+    if (owed->shard != body.from.shard || owed->after != body.from.after) {
+        // Two connections asked for the same page; the first to come was taken.
+        answer(AnswerCode::Applied, std::move(result));
+        return;
+    }
+    const auto subscribed = session->durable->subscriptions.find(body.filter);
+    ASSERT(subscribed != session->durable->subscriptions.end(), "a replay without subscription");
     result.full = !take_replayed(*session, subscribed->second, body, *result.left);
     if (!result.full && body.next) {
         result.left = PendingReplay{body.id, body.next->shard, std::string(body.next->after)};

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -132,6 +133,19 @@ class Starting(unittest.TestCase):
         with open(broker.data_dir, "w", encoding="ascii") as out:
             out.write("a file, not a directory")
         self.assert_start_fails(broker, 3)
+
+    def test_a_directory_that_lost_its_log_is_exit_3_at_once(self):
+        broker = self.broker().start()
+        client = broker.client()
+        client.connect("durable", clean=False, props={"session_expiry": 3600})
+        client.subscribe("t", qos=1)
+        client.close()
+        # What was flushed into the state rests on a log that is gone.
+        broker.terminate()
+        shutil.rmtree(os.path.join(broker.data_dir, "log"))
+        started = time.monotonic()
+        self.assert_start_fails(broker, 3, "damaged", "backup")
+        self.assertLess(time.monotonic() - started, 20, "seconds until it said so")
 
     def test_a_port_in_use_is_exit_1(self):
         first = self.broker().start()

@@ -94,6 +94,33 @@ class Replay(BrokerCase):
                 reader.silence()
                 reader.disconnect()
 
+    def test_no_retained_message_comes_twice_because_a_connection_ended_in_mid_replay(self):
+        for _ in range(4):
+            name = self.new_id()
+            props = {"receive_maximum": 200}
+            reader = self.durable(client_id=name, props=props)
+            reader.send(wire.subscribe(9, [(f"{self.base}/#", 1)]))
+            got, ids = collections.Counter(), {}
+            for last in (False, False, False, True):
+                # A message that was on its way when its connection ended keeps its identifier and
+                # comes with DUP; a second delivery of the page has neither.
+                end = len(self.retained()) if last else len(got) + 300
+                while len(got) < end:
+                    packet = reader.receive(10)
+                    if packet.kind != wire.PUBLISH:
+                        continue
+                    key = packet.topic
+                    if not (packet.dup and ids.get(packet.packet_id) == key):
+                        got[key] += 1
+                    ids[packet.packet_id] = key
+                    reader.acknowledge(packet)
+                if last:
+                    break
+                # Taken over while pages are under way.
+                reader = self.durable(client_id=name, props=props)
+            self.assertEqual(set(got.values()), {1}, "each once")
+            reader.disconnect()
+
     def test_a_replay_of_qos_0_waits_for_a_reader_that_is_slow(self):
         for make in (self.durable, self.client):
             with self.subTest(make=make.__name__):

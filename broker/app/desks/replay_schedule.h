@@ -31,7 +31,8 @@ class ReplaySchedule {
     struct Replay {
         SubscribeEntry entry;
         uint32_t subscription_id = 0;
-        cluster::ReplayId id;                       // of a durable session
+        cluster::ReplayId id;                       // of a durable session,
+        cluster::RetainedCursor noted;              // and how far its shard knows it to be
         std::vector<cluster::RetainedCursor> todo;  // where to begin on the workers still to ask
         bool whole_worker = false;
         bool begun = false;

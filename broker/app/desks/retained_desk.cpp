@@ -59,6 +59,7 @@ void RetainedDesk::go_on(Client& client, std::string_view filter,
     ReplaySchedule::Replay replay;
     replay.entry.filter = filter;
     replay.id = from.id;
+    replay.noted = {from.shard, from.after};
     replay.todo.push_back({from.shard, from.after});
     add(client, std::move(replay));
 }
@@ -105,7 +106,7 @@ void RetainedDesk::ask(Client& client, const ReplaySchedule::Replay& replay, uin
     query.whole_worker = replay.whole_worker;
     if (client.durable_) {
         query.durable = cluster::RetainedQuery::Durable{
-            client.shard_, client.session_, replay.entry.filter, replay.id, {}};
+            client.shard_, client.session_, replay.entry.filter, replay.id, replay.noted, {}};
         if (!cluster::shard_of_filter(replay.entry.filter, port_.layout())) {
             pass_empty_shards(query);
         }
@@ -150,6 +151,7 @@ RetainedDesk::Then RetainedDesk::take(Client& client, ReplaySchedule::Replay& re
     }
     replay.todo.pop_back();
     if (page.next) replay.todo.push_back(*page.next);
+    if (page.next && page.noted) replay.noted = *page.next;
     if (replay.todo.empty()) return Then::Done;
     return page.full ? Then::Wait : Then::GoOn;
 }

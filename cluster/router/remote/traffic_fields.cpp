@@ -214,6 +214,7 @@ void write_field(RecordWriter& out, const RetainedQuery& query) {
     out.text(query.durable->filter);
     out.id(query.durable->replay.epoch);
     out.id(query.durable->replay.number);
+    write_cursor(out, query.durable->from);
     write_flag(out, query.durable->then.has_value());
     if (query.durable->then) out.id(*query.durable->then);
 }
@@ -230,6 +231,7 @@ void read_field(RecordReader& in, RetainedQuery& query) {
     durable.filter = in.text();
     durable.replay.epoch = in.id<Epoch>();
     durable.replay.number = in.id<CommandNumber>();
+    durable.from = read_cursor(in);
     if (read_flag(in)) durable.then = in.id<ShardId>();
     query.durable = std::move(durable);
 }
@@ -243,6 +245,7 @@ void write_field(RecordWriter& out, const RetainedPage& page) {
     for (const SharedBytes& flat : page.messages)
         out.text(flat.text());
     write_flag(out, page.full);
+    write_flag(out, page.noted);
 }
 void read_field(RecordReader& in, RetainedPage& page) {
     page.token = in.u64();
@@ -253,6 +256,7 @@ void read_field(RecordReader& in, RetainedPage& page) {
     for (uint32_t i = 0; i < count && !in.failed(); ++i)
         page.messages.push_back(read_message(in));
     page.full = read_flag(in);
+    page.noted = read_flag(in);
 }
 
 void write_field(RecordWriter& out, const HandOver& entry) {

@@ -240,6 +240,7 @@ TEST_CASE("A connection goes on with the retained messages that an earlier one l
     REQUIRE(first.durable);
     CHECK(first.durable->replay == id);
     CHECK(first.durable->then == ShardId(6));
+    CHECK(first.durable->from.after == "r/k");
 
     cluster::RetainedPage page;
     page.token = first.token;
@@ -248,6 +249,8 @@ TEST_CASE("A connection goes on with the retained messages that an earlier one l
     REQUIRE(rig.until([&] { return rig.port->queries.size() == 2; }));
     const cluster::RetainedQuery last = rig.port->queries.at(1);
     CHECK(last.at.shard == ShardId(6));
+    // An empty page is told to nobody: the session's shard still knows the first position.
+    CHECK(last.durable->from.after == "r/k");
     CHECK_FALSE(last.durable->then);
 }
 

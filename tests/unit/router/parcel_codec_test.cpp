@@ -69,7 +69,8 @@ WorkerParcel worker_parcel() {
     query.room = 4;
     out.retained.push_back(query);
     query.durable = RetainedQuery::Durable{
-        ShardId(5), SessionId(6), "a/#", {Epoch(7), CommandNumber(8)}, ShardId(9)};
+        ShardId(5),          SessionId(6), "a/#", {Epoch(7), CommandNumber(8)},
+        {ShardId(3), "a/b"}, ShardId(9)};
     out.retained.push_back(query);
     out.hand_overs.push_back({source(), "g/f", flat("h")});
     out.done.push_back({ShardId(1), source().stream.target, OutboxNumber(2)});

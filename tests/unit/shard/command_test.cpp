@@ -59,13 +59,14 @@ std::vector<CommandBody> examples() {
             Replay{SessionId(1),
                    "f",
                    {Epoch(2), CommandNumber(3)},
+                   {ShardId(1), "a"},
                    {"one", "two"},
-                   Replay::Next{ShardId(4), "t"}}};
+                   Replay::Position{ShardId(4), "t"}}};
 }
 
 TEST_CASE("A replay's last page names no next one") {
     std::string bytes;
-    const Replay last{SessionId(1), "f", {Epoch(2), CommandNumber(3)}, {}, {}};
+    const Replay last{SessionId(1), "f", {Epoch(2), CommandNumber(3)}, {}, {}, {}};
     encode_command(bytes, header(), last);
     const auto read = decode_command(bytes);
     REQUIRE(read.ok());

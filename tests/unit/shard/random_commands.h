@@ -107,9 +107,9 @@ class RandomCommands {
 
     // To the session and filter that `like` is restricted to.
     [[nodiscard]] CommandBody replay(const Enqueue& like) {
-        Replay out{like.only->sessions[0], like.only->filter, {}, {like.message}, {}};
+        Replay out{like.only->sessions[0], like.only->filter, {}, {}, {like.message}, {}};
         out.id = {epoch(), CommandNumber(1 + below_(60))};
-        if (below_(2) == 0) out.next = Replay::Next{ShardId(0), "t"};
+        if (below_(2) == 0) out.next = Replay::Position{ShardId(0), "t"};
         return out;
     }
 

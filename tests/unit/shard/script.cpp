@@ -329,7 +329,8 @@ class Line {
         return out;
     }
 
-    // replay CLIENT FILTER [TOPIC,PAYLOAD,QOS]... [next=SHARD/TOPIC] [id=EPOCH.NUMBER]
+    // replay CLIENT FILTER [TOPIC,PAYLOAD,QOS]... [from=SHARD/TOPIC] [next=SHARD/TOPIC]
+    // [id=EPOCH.NUMBER]; from and id as the session has them
     CommandBody replay() {
         const auto session = harness_.state().session(words_.at(1));
         filter_ = words_.at(2);
@@ -340,20 +341,28 @@ class Line {
             const auto qos = static_cast<mqtt::QoS>(std::stoul(parts.at(2)));
             messages_.push_back(flat(parts.at(0), parts.at(1), qos, true));
         }
-        Replay out{session ? session->id : SessionId(9999), filter_, {}, {}, {}};
+        Replay out{session ? session->id : SessionId(9999), filter_, {}, {}, {}, {}};
         if (session) {
             for (const SubscriptionView& view : harness_.state().subscriptions(session->id)) {
-                if (view.filter == filter_ && view.replay) out.id = view.replay->id;
+                if (view.filter != filter_ || !view.replay) continue;
+                out.id = view.replay->id;
+                from_ = view.replay->after;
+                out.from = {view.replay->shard, from_};
             }
         }
         if (const auto id = words_.option("id")) {
             const auto parts = split(*id, '.');
             out.id = {Epoch(std::stoull(parts.at(0))), CommandNumber(std::stoull(parts.at(1)))};
         }
+        if (const auto from = words_.option("from")) {
+            const std::size_t slash = from->find('/');
+            from_ = from->substr(slash + 1);
+            out.from = {ShardId(static_cast<uint32_t>(std::stoul(*from))), from_};
+        }
         if (const auto next = words_.option("next")) {
             const std::size_t slash = next->find('/');
             after_ = next->substr(slash + 1);
-            out.next = Replay::Next{ShardId(static_cast<uint32_t>(std::stoul(*next))), after_};
+            out.next = Replay::Position{ShardId(static_cast<uint32_t>(std::stoul(*next))), after_};
         }
         out.messages.assign(messages_.begin(), messages_.end());
         return out;
@@ -391,6 +400,7 @@ class Line {
     std::string identity_;
     std::string filter_;
     std::string after_;
+    std::string from_;
     std::vector<std::string> filters_;
 };
 

@@ -232,6 +232,13 @@ void RaftCheckers::check_commit(const ReplicaView& view) {
         members_.committed_change(change);
         if (change.configuration.joint()) ++counts_[RaftCount::JointCommitted];
     }
+    // What a later leader has committed already, an earlier one may commit in its own term, too.
+    const Term term = view.node.term();
+    const auto run = std::ranges::lower_bound(runs_, term, {}, &Run::term);
+    const bool known = run != runs_.end() && run->term == term;
+    if (leads && !known && view.log.at(committed)->term == term) {
+        runs_.insert(run, Run{term, committed});
+    }
 }
 
 void RaftCheckers::received(const ReplicaView& view, const SimSnapshot& snapshot) {
