@@ -34,9 +34,8 @@ void log_unsound(const Log& log, GroupId group, GroupHealth health, const std::s
 void Housekeeper::start(std::vector<Kept> groups) {
     ASSERT(!thread_.joinable(), "a house is kept once");
     groups_ = std::move(groups);
-    for (Kept& kept : groups_) {
-        kept.told = kept.group->health() != GroupHealth::Sound;
-    }
+    for (const Kept& kept : groups_)
+        told_.push_back(kept.group->health() != GroupHealth::Sound);
     thread_ = std::thread([this] { run(); });
 }
 
@@ -96,14 +95,15 @@ void Housekeeper::report_errors() {
 
 // A replica that stopped since the start: its worker knows why.
 void Housekeeper::report_unsound() {
-    for (Kept& kept : groups_) {
+    for (std::size_t at = 0; at < groups_.size(); ++at) {
+        const Kept& kept = groups_[at];
         const bool sound = kept.group->health() == GroupHealth::Sound;
-        if (!sound && !kept.told && options_.log != nullptr) {
+        if (!sound && !told_[at] && options_.log != nullptr) {
             kept.worker->post_reserved([group = kept.group, &log = *options_.log] {
                 log_unsound(log, group->id(), group->health(), group->failure());
             });
         }
-        kept.told = !sound;
+        told_[at] = !sound;
     }
 }
 

@@ -43,7 +43,6 @@ class Housekeeper {
     struct Kept {
         Group* group = nullptr;
         Worker* worker = nullptr;
-        bool told = false;  // that it is not sound
     };
 
     // Engine and clock outlive it.
@@ -76,9 +75,11 @@ class Housekeeper {
     storage::RocksEngine& engine_;
     const Clock& clock_;
     const Options options_;
-    std::vector<Kept> groups_;  // constant after `start`, but for `told`
+    std::vector<Kept> groups_;  // constant after `start`
 
-    // The thread's own: what was reported, and since when there is something to flush.
+    // The thread's own: what was reported (of each group that it is not sound), and since when
+    // there is something to flush.
+    std::vector<bool> told_;
     std::array<uint64_t, storage::kStorageOps> reported_errors_{};
     uint64_t reported_corrupt_ = 0;
     std::chrono::nanoseconds dirty_since_{};
