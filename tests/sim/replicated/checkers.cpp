@@ -36,9 +36,21 @@ void Checkers::append(Mirror& mirror, const storage::LogAppend& entry, bool firs
     seen_[index].push_back(mirror.links.back());
 }
 
+void Checkers::Mirror::replaced(uint64_t from) {
+    const auto [lowest, first] = replaced_from.emplace(term, from);
+    lowest->second = std::min(lowest->second, from);
+}
+
+bool Checkers::Mirror::replaced_after(Term promised, uint64_t index) const {
+    const auto later = replaced_from.upper_bound(promised);
+    return std::any_of(later, replaced_from.end(),
+                       [index](const auto& lowest) { return lowest.second <= index; });
+}
+
 // The log of whoever took a snapshot: nothing of the old one continues it.
 void Checkers::begin_at(Mirror& mirror, EntryId base) {
     const uint64_t index = base.index.value();
+    mirror.replaced(index + 1);
     mirror.links.clear();
     mirror.base = index;
     if (seen_.size() <= index) seen_.resize(index + 1);
@@ -51,6 +63,13 @@ void Checkers::begin_at(Mirror& mirror, EntryId base) {
 }
 
 void Checkers::take(Mirror& mirror, const storage::LogBatch& batch, bool first) {
+    // The hard state is last in a batch, but its term is that in which the rest was decided.
+    for (const storage::LogChange& change : batch.changes()) {
+        if (const auto* hard = std::get_if<storage::LogHardState>(&change)) {
+            mirror.term = hard->state.term;
+            mirror.vote = hard->state.voted_for;
+        }
+    }
     for (const storage::LogChange& change : batch.changes()) {
         if (const auto* entry = std::get_if<storage::LogAppend>(&change)) {
             append(mirror, *entry, first);
@@ -58,6 +77,7 @@ void Checkers::take(Mirror& mirror, const storage::LogBatch& batch, bool first) 
             const uint64_t from = truncate->from.value();
             if (first && from <= mirror.last()) ++stage_.counts[Count::TailTruncated];
             if (from <= mirror.base) stage_.violate("R3: a log is truncated below its base");
+            mirror.replaced(from);
             while (mirror.last() >= from && !mirror.links.empty())
                 mirror.links.pop_back();
         } else if (const auto* cut = std::get_if<storage::LogCut>(&change)) {
@@ -68,9 +88,6 @@ void Checkers::take(Mirror& mirror, const storage::LogBatch& batch, bool first) 
             }
         } else if (const auto* meta = std::get_if<storage::LogMeta>(&change)) {
             if (meta->meta.base.index.value() != mirror.base) begin_at(mirror, meta->meta.base);
-        } else if (const auto* hard = std::get_if<storage::LogHardState>(&change)) {
-            mirror.term = hard->state.term;
-            mirror.vote = hard->state.voted_for;
         }
     }
 }
@@ -118,14 +135,35 @@ void Checkers::sent(uint32_t replica, const raft::Message& message) {
         std::holds_alternative<raft::Heartbeat>(message.body)) {
         led(replica, message.term);
     } else if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body)) {
-        if (reply->accepted && reply->index.value() > disk.last()) {
-            stage_.violate("R5: an acceptance leaves before the entries are durable");
-        }
+        if (reply->accepted) accepted(replica, message.term, reply->index.value());
     } else if (const auto* vote = std::get_if<raft::RequestVoteReply>(&message.body)) {
         if (!vote->granted || vote->pre) return;
         if (disk.term < message.term || (disk.term == message.term && disk.vote != message.to)) {
             stage_.violate("R5: a vote leaves before it is durable");
         }
+    }
+}
+
+// An acceptance may leave late, when a leader of a later term has replaced what was accepted; where
+// both came between two writes, the entries themselves were never written. What is durable then is
+// the replacement, and in one write with it or before it the later term. To everybody else that is
+// a replica that wrote the entries, said so, went to the later term (with a vote, if it gave one,
+// judged by a log that had them) and truncated, its answer being late on the wire: a power loss
+// leaves the end of all that, or none of it and no answer. So it counts as kept; an acceptance of
+// which nothing was replaced in a later term promises what the disk must hold.
+void Checkers::accepted(uint32_t replica, Term term, uint64_t index) {
+    const Mirror& disk = durable_[replica];
+    if (disk.replaced_after(term, index)) return;
+    if (disk.term < term || index > disk.last()) {
+        return stage_.violate("R5: an acceptance leaves before the entries are durable");
+    }
+    // An old tail is long enough, too: it must be what the replica gave to its disk.
+    const Mirror& log = handed_[replica];
+    const Link* held = disk.at(index);
+    const Link* given = log.at(index);
+    if (held == nullptr || given == nullptr || log.replaced_after(term, index)) return;
+    if (held->chain != given->chain) {
+        stage_.violate("R5: an acceptance leaves while the disk holds other entries");
     }
 }
 

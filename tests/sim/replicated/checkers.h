@@ -54,7 +54,11 @@ class Checkers {
         std::deque<Link> links;  // of base + 1, ...
         Term term;               // hard state
         ReplicaId vote;
+        std::map<Term, uint64_t> replaced_from;  // the lowest that was truncated in a term
 
+        void replaced(uint64_t from);
+        // What was the log's at `index` in term `promised` gave way to a leader of a later term.
+        [[nodiscard]] bool replaced_after(Term promised, uint64_t index) const;
         [[nodiscard]] uint64_t last() const { return base + links.size(); }
         [[nodiscard]] const Link* at(uint64_t index) const {
             return index > base && index <= last() ? &links[index - base - 1] : nullptr;
@@ -64,6 +68,7 @@ class Checkers {
     void append(Mirror& mirror, const storage::LogAppend& entry, bool first);
     void begin_at(Mirror& mirror, EntryId base);
     void led(uint32_t replica, Term term);
+    void accepted(uint32_t replica, Term term, uint64_t index);
 
     Stage& stage_;
     std::array<Mirror, kReplicasMax> handed_;
