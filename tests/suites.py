@@ -243,7 +243,9 @@ def suite_tsan(log):
                  ["-C", f"{PRESETS}/tsan.cmake"]):
         return Tally(failed=1, note="does not build")
     env = {"TSAN_OPTIONS":
-           "halt_on_error=1 suppressions=" + os.path.join(ROOT, "tests/tsan.supp")}
+           # gRPC is not instrumented: what it orders by atomics looks unordered.
+           "halt_on_error=1 ignore_noninstrumented_modules=1 suppressions="
+           + os.path.join(ROOT, "tests/tsan.supp")}
     tally = none_if_empty(run_programs(log, TSAN_BUILD, folders, env))
     tally.add(system_against(log, TSAN_BUILD, THREADED_SYSTEM, env))
     return tally
