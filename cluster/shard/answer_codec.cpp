@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "cluster/shard/record_fields.h"
 #include "cluster/topics/destination.h"
 #include "cluster/topics/replay.h"
 
@@ -14,10 +15,6 @@ constexpr uint8_t kVersion = 1;
 
 void write_code(RecordWriter& out, mqtt::ReasonCode code) {
     out.u8(static_cast<uint8_t>(code));
-}
-
-void write_flag(RecordWriter& out, bool flag) {
-    out.u8(flag ? 1 : 0);
 }
 
 void write_position(RecordWriter& out, const PendingReplay& replay) {
@@ -101,22 +98,8 @@ struct Writer {
 
 // Reading.
 
-bool read_flag(RecordReader& in) {
-    const uint8_t value = in.u8();
-    if (value > 1) in.fail();
-    return value == 1;
-}
-
 mqtt::ReasonCode read_code(RecordReader& in) {
     return static_cast<mqtt::ReasonCode>(in.u8());
-}
-
-// A count of items of at least `item_bytes` each: nothing is reserved that cannot follow.
-uint32_t read_count(RecordReader& in, std::size_t item_bytes) {
-    const uint32_t count = in.u32();
-    if (count <= in.rest().size() / item_bytes) return count;
-    in.fail();
-    return 0;
 }
 
 PendingReplay read_position(RecordReader& in) {

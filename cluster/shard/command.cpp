@@ -1,6 +1,7 @@
 // Long, because it is one table: what is written on one page is read on the next, in one order.
 #include "cluster/shard/command.h"
 
+#include "cluster/shard/record_fields.h"
 #include "proto/base/bytes.h"
 
 namespace quorate::cluster {
@@ -40,23 +41,8 @@ Enum read_enum(RecordReader& in, uint8_t max) {
     return static_cast<Enum>(value > max ? 0 : value);
 }
 
-bool read_bool(RecordReader& in) {
-    return read_enum<uint8_t>(in, 1) == 1;
-}
-
 mqtt::QoS read_qos(RecordReader& in) {
     return read_enum<mqtt::QoS>(in, 2);
-}
-
-// A count of items of at least `item_bytes` each; fails when so many cannot follow, so that no
-// reservation exceeds the input.
-uint32_t read_count(RecordReader& in, std::size_t item_bytes) {
-    const uint32_t count = in.u32();
-    if (count > in.rest().size() / item_bytes) {
-        in.fail();
-        return 0;
-    }
-    return count;
 }
 
 void write_header(RecordWriter& out, Kind kind, const CommandHeader& header) {
@@ -268,7 +254,7 @@ Detached read_detached(RecordReader& in) {
     body.session = in.id<SessionId>();
     body.epoch = in.id<Epoch>();
     body.how = read_enum<DetachHow>(in, static_cast<uint8_t>(DetachHow::Kicked));
-    const bool has_expiry = read_bool(in);
+    const bool has_expiry = read_flag(in);
     const uint32_t expiry = in.u32();
     if (has_expiry) body.new_expiry_s = expiry;
     body.highest_written = in.id<MessageNumber>();
@@ -291,7 +277,7 @@ Subscribe read_subscribe(RecordReader& in) {
         request.retain_as_published = (flags & 2U) != 0;
         request.retain_handling = read_enum<mqtt::RetainHandling>(in, 2);
         request.subscription_id = in.u32();
-        request.replay = read_bool(in);
+        request.replay = read_flag(in);
         body.requests.push_back(request);
     }
     body.shared_max = in.u32();
@@ -331,7 +317,7 @@ Enqueue read_enqueue(RecordReader& in) {
 EnqueueGroup read_enqueue_group(RecordReader& in) {
     EnqueueGroup body;
     body.group = in.text();
-    if (read_bool(in)) body.source = OutboxSource::read(in);
+    if (read_flag(in)) body.source = OutboxSource::read(in);
     body.message = in.text();
     return body;
 }
@@ -394,7 +380,7 @@ Route read_route(RecordReader& in) {
     body.filter = in.text();
     body.destination = Destination::read(in);
     body.best_qos = read_qos(in);
-    body.remove = read_bool(in);
+    body.remove = read_flag(in);
     body.serial = in.id<RouteSerial>();
     return body;
 }
@@ -414,7 +400,7 @@ Made read_made(RecordReader& in) {
 }
 
 Void read_void(RecordReader& in) {
-    return Void{read_bool(in)};
+    return Void{read_flag(in)};
 }
 GroupPick read_group_pick(RecordReader& in) {
     GroupPick body;
@@ -436,7 +422,7 @@ Replay read_replay(RecordReader& in) {
     body.messages.reserve(count);
     for (uint32_t i = 0; i < count && !in.failed(); ++i)
         body.messages.push_back(in.text());
-    if (!read_bool(in)) return body;
+    if (!read_flag(in)) return body;
     const auto shard = in.id<ShardId>();
     body.next = Replay::Position{shard, in.text()};
     return body;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cluster/router/remote/traffic_fields.h"
+#include "cluster/shard/record_fields.h"
 
 namespace quorate::cluster {
 namespace {
@@ -40,7 +41,7 @@ void read_section(RecordReader& in, Batch& batch) {
 }
 template <typename Item>
 void read_section(RecordReader& in, std::vector<Item>& items) {
-    const uint32_t count = read_item_count(in, kItemBytesMin);
+    const uint32_t count = read_count(in, kItemBytesMin);
     items.reserve(count);
     for (uint32_t i = 0; i < count && !in.failed(); ++i)
         read_field(in, items.emplace_back());

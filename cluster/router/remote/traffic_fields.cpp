@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cluster/shard/answer_codec.h"
+#include "cluster/shard/record_fields.h"
 #include "proto/mqtt/message.h"
 
 namespace quorate::cluster {
@@ -31,16 +32,6 @@ void write_batch(RecordWriter& out, const Batch& batch) {
 
 void check_message(RecordReader& in) {
     if (!mqtt::decode_message(in.text())) in.fail();
-}
-
-void write_flag(RecordWriter& out, bool flag) {
-    out.u8(flag ? 1 : 0);
-}
-
-bool read_flag(RecordReader& in) {
-    const uint8_t value = in.u8();
-    if (value > 1) in.fail();
-    return value == 1;
 }
 
 template <typename Enum>
@@ -76,13 +67,6 @@ RetainedCursor read_cursor(RecordReader& in) {
 }
 
 }  // namespace
-
-uint32_t read_item_count(RecordReader& in, std::size_t item_bytes) {
-    const uint32_t count = in.u32();
-    if (count <= in.rest().size() / item_bytes) return count;
-    in.fail();
-    return 0;
-}
 
 void write_field(RecordWriter& out, const CommandParcel& batch) {
     write_batch(out, batch);
@@ -251,7 +235,7 @@ void read_field(RecordReader& in, RetainedPage& page) {
     page.token = in.u64();
     page.worker = in.id<WorkerId>();
     if (read_flag(in)) page.next = read_cursor(in);
-    const uint32_t count = read_item_count(in, sizeof(uint32_t));
+    const uint32_t count = read_count(in, sizeof(uint32_t));
     page.messages.reserve(count);
     for (uint32_t i = 0; i < count && !in.failed(); ++i)
         page.messages.push_back(read_message(in));

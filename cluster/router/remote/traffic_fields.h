@@ -8,9 +8,6 @@
 
 namespace quorate::cluster {
 
-// A count of items of at least `item_bytes` each: nothing is reserved that cannot follow.
-[[nodiscard]] uint32_t read_item_count(RecordReader& in, std::size_t item_bytes);
-
 void write_field(RecordWriter& out, const CommandParcel& batch);
 void write_field(RecordWriter& out, const PublishBatch& batch);
 void write_field(RecordWriter& out, const GroupBatch& batch);
