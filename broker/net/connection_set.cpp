@@ -1,5 +1,6 @@
 #include "broker/net/connection_set.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "broker/net/stages/transport_stack.h"
@@ -12,6 +13,9 @@ constexpr std::chrono::nanoseconds kCheckInterval = std::chrono::seconds(1);
 // Answers to answers (on_writable that writes) are followed so often in one flush; then others get
 // their turn.
 constexpr int kFlushRounds = 4;
+// Gathered input is read in a few microseconds a turn, and within so many turns.
+constexpr std::size_t kSliceMin = 4;
+constexpr std::size_t kSlicesMax = 64;
 
 }  // namespace
 
@@ -92,9 +96,9 @@ void ConnectionSet::end_handshake(Connection& connection) {
 }
 
 void ConnectionSet::tick(std::chrono::nanoseconds now) {
-    // Backwards, as below.
-    for (std::size_t i = gathering_.size(); i-- > 0;) {
-        if (i < gathering_.size()) gathering_[i]->read_gathered();
+    if (due_ == 0) {
+        due_ = gathering_.size();
+        slice_ = std::max(kSliceMin, due_ / kSlicesMax + 1);
     }
     if (now - last_check_ < kCheckInterval) return;
     last_check_ = now;
@@ -102,6 +106,16 @@ void ConnectionSet::tick(std::chrono::nanoseconds now) {
     for (std::size_t i = watched_.size(); i-- > 0;) {
         if (i < watched_.size()) watched_[i]->check_deadlines(now);
     }
+}
+
+bool ConnectionSet::read_due() {
+    if (due_ == 0) return false;
+    // Backwards: what leaves the list is replaced by the last one, which has been read.
+    for (std::size_t read = 0; read < slice_ && due_ > 0; ++read) {
+        due_ = std::min(due_, gathering_.size());
+        if (due_ > 0) gathering_[--due_]->read_gathered();
+    }
+    return true;
 }
 
 void ConnectionSet::stop() {

@@ -74,8 +74,12 @@ class ConnectionSet {
     // flush().
     void set_borrowed(bool borrowed) { borrowed_ = borrowed; }
     void start_turn();
-    // Reads what connections have gathered; checks deadlines once a second.
+    // Makes what connections have gathered due; checks deadlines once a second.
     void tick(std::chrono::nanoseconds now);
+    // A part of what is due: reading all of it at once would let the sockets that are ready wait.
+    // True when there was some; more may be left.
+    bool read_due();
+    [[nodiscard]] bool has_due() const { return due_ > 0; }
     // Ends every connection with EndCause::LoopStopped; output is written as far as it goes.
     void stop();
 
@@ -101,6 +105,8 @@ class ConnectionSet {
     std::vector<Connection*> flushing_;  // dirty_ of the round under way
     std::vector<Connection*> watched_;
     std::vector<Connection*> gathering_;
+    std::size_t due_ = 0;    // the first ones of gathering_, to be read soon
+    std::size_t slice_ = 0;  // of them, in one turn
     std::chrono::nanoseconds last_check_{0};
     NetCounters counters_;
     uint32_t open_handshakes_ = 0;

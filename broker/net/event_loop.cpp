@@ -133,15 +133,16 @@ void EventLoop::Impl::on_wake(uv_async_t* handle) noexcept {
 
 void EventLoop::Impl::on_prepare(uv_prepare_t* handle) noexcept {
     Impl& impl = of(handle->data);
-    const bool settled = impl.settled;
+    bool settled = impl.settled;
     impl.begin_turn();
+    if (impl.connections->read_due()) settled = false;
     if (settled) impl.run_errands();
     bool sleeps = false;
     for (int round = 0; round < kMailRounds && !sleeps; ++round) {
         // Output left over would wait for the next event otherwise.
         const bool done = (settled && round == 0) || impl.settle();
         impl.account();
-        if (!done) break;
+        if (!done || impl.connections->has_due()) break;
         sleeps = impl.turn.release();
     }
     // A borrower touches nothing of what follows.

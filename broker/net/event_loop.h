@@ -18,8 +18,8 @@ class EventLoop;
 // What a loop calls, always by whoever holds its turn (see turn.h): its own thread, and for on_mail
 // and the before_poll that follows it also the thread of another loop. One turn of the loop is:
 //
-//   timers, on_tick -> on_mail, before_poll -> flush -> [wait] -> on_bytes..., on_wakeup ->
-//   on_mail, after_poll -> flush
+//   timers, on_tick -> gathered input -> on_mail, before_poll -> flush -> [wait] -> on_bytes...,
+//   on_wakeup -> on_mail, after_poll -> flush
 //
 // where `flush` writes the output of all connections that have some (one write each) and then calls
 // on_closed of those that ended.
