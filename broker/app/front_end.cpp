@@ -448,6 +448,12 @@ void FrontEnd::on_credit() {
     resume_busy(busy_);
 }
 
+void FrontEnd::on_moved(ShardId shard) {
+    for (const auto& client : clients_) {
+        if (client != nullptr && client->shard_ == shard) sessions_->window_open(*client);
+    }
+}
+
 void FrontEnd::update_metrics() {
     report_channel_counters(metrics_, context_.counters, reported_);
     const uint64_t unmatched = publishes_->unmatched();

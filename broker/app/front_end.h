@@ -172,6 +172,7 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void on_let_go(const cluster::LetGoRequest& request) override;
     void on_shown(uint64_t token) override;
     void on_credit() override;
+    void on_moved(ShardId shard) override;
 
   private:
     struct Waiting {

@@ -44,6 +44,10 @@ class LoopSink {
     virtual void on_shown(uint64_t token) = 0;
     // Room in a lane that had refused.
     virtual void on_credit() = 0;
+    // Another node leads the shard now, or the way to its leader broke: Wants and retained pages
+    // that were asked for there are to be asked for again. Commands and publishes follow by
+    // themselves. Never on a single node.
+    virtual void on_moved(ShardId shard) = 0;
 };
 
 class LoopPort {
@@ -60,6 +64,14 @@ class LoopPort {
     // False when the owner's queue is full.
     [[nodiscard]] virtual bool publish_to_owner(Ticket ticket, const mqtt::MessageView& message,
                                                 bool skip_loops) = 0;
+    // Among other nodes the owner alone knows where a topic leads: then every publish goes to it,
+    // answered ones with a ticket, in the order of the calls for each topic, and `match`,
+    // `publish_to_shard`, `publish_to_group` and `publish_to_loop` are not for publishes of
+    // clients. What waits longer than the publish timeout is answered by on_taken with a failure.
+    [[nodiscard]] virtual bool owner_distributes() const = 0;
+    // The connection of this publisher (MessageView::publisher) is gone: what it had not sent to an
+    // owner yet is dropped, and what it had sent is not sent again.
+    virtual void publisher_gone(uint64_t publisher) = 0;
     // A QoS 0 publish for the durable sessions of a shard that are connected. Dropped, and counted,
     // when its queue is full.
     virtual void publish_to_shard(ShardId shard, const mqtt::MessageView& message) = 0;

@@ -14,6 +14,10 @@ NodeLoopPort::NodeLoopPort(const Context& context, LoopSink& sink)
       outbound_(context.exchange, context.exchange.port_of(context.loop), context.others),
       reader_(context.directory.reader(outbound_.self().value())) {
     lanes_.resize(context.layout.shards);
+    if (context.others != nullptr) {
+        places_.resize(context.layout.shards);
+        streams_.resize(context.layout.shards);
+    }
     at_loops_.resize(context.exchange.loops());
 }
 
@@ -61,6 +65,12 @@ bool NodeLoopPort::publish_to_owner(Ticket ticket, const mqtt::MessageView& mess
     const GroupId group = group_of(shard_of_topic(message.topic, context_.layout));
     outbound_.leader(group).owned.add(ticket, skip_loops ? WorkerParcel::kSkipLoops : 0, message);
     return true;
+}
+
+void NodeLoopPort::publisher_gone(uint64_t publisher) {
+    for (const auto& stream : streams_) {
+        if (stream != nullptr) stream->connection_gone(publisher);
+    }
 }
 
 void NodeLoopPort::publish_to_shard(ShardId shard, const mqtt::MessageView& message) {
@@ -170,10 +180,15 @@ void NodeLoopPort::follow_leaders() {
     if (changes == leader_changes_) return;
     leader_changes_ = changes;
     for (std::size_t shard = 0; shard < lanes_.size(); ++shard) {
-        if (lanes_[shard] == nullptr) continue;
-        const GroupId group = group_of(ShardId(static_cast<uint32_t>(shard)));
-        if (!lanes_[shard]->moved(outbound_.leader_place(group))) continue;
-        lanes_[shard]->resend(outbound_.leader(group).commands);
+        const ShardId id(static_cast<uint32_t>(shard));
+        const GroupId group = group_of(id);
+        const Leaders::Place place = outbound_.leader_place(group);
+        if (place == places_[shard] || place.node == NodeId()) continue;
+        places_[shard] = place;
+        if (lanes_[shard] != nullptr && lanes_[shard]->moved(place)) {
+            lanes_[shard]->resend(outbound_.leader(group).commands);
+        }
+        sink_.on_moved(id);
     }
 }
 

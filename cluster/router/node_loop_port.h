@@ -17,6 +17,7 @@
 #include "cluster/router/exchange.h"
 #include "cluster/router/lane_client.h"
 #include "cluster/router/loop_port.h"
+#include "cluster/stream/publish_stream.h"
 
 namespace quorate::cluster {
 
@@ -46,6 +47,8 @@ class NodeLoopPort final : public LoopPort {
     bool command(ShardId shard, uint64_t token, const CommandBody& body) override;
     bool publish_to_owner(Ticket ticket, const mqtt::MessageView& message,
                           bool skip_loops) override;
+    bool owner_distributes() const override { return context_.others != nullptr; }
+    void publisher_gone(uint64_t publisher) override;
     void publish_to_shard(ShardId shard, const mqtt::MessageView& message) override;
     bool publish_to_group(const GroupRoute& group, Ticket ticket,
                           const mqtt::MessageView& message) override;
@@ -81,14 +84,16 @@ class NodeLoopPort final : public LoopPort {
     LoopSink& sink_;
     Outbound outbound_;
     Directory::Tables::Reader reader_;
-    std::vector<std::unique_ptr<LaneClient>> lanes_;  // by shard
+    std::vector<std::unique_ptr<LaneClient>> lanes_;       // by shard
+    std::vector<std::unique_ptr<PublishStream>> streams_;  // by topic shard; only among other nodes
     std::vector<std::unique_ptr<LoopParcel>> arrived_;
     std::vector<DirectoryOp> route_ops_;
     std::vector<uint64_t> route_tokens_;
     std::deque<std::size_t> outstanding_;  // bytes of publishes, in the order they were taken
     std::size_t outstanding_bytes_ = 0;
     bool refused_ = false;
-    uint64_t leader_changes_ = 0;  // as of the last look
+    uint64_t leader_changes_ = 0;         // as of the last look,
+    std::vector<Leaders::Place> places_;  // and where the shards were led then
     // What another loop has of this one and has not answered. Its bytes are paid back by shares.
     struct AtLoop {
         uint64_t publishes = 0;

@@ -75,6 +75,7 @@ void DeliveryBatch::add_head(const DeliveryView& delivery) {
     out.id(delivery.session);
     out.id(delivery.epoch);
     out.id(delivery.number);
+    out.id(delivery.from);
     out.u8(static_cast<uint8_t>((delivery.dup ? kDup : 0) |
                                 (delivery.pubrec_known ? kPubrecKnown : 0) |
                                 (delivery.retain ? kRetain : 0)));
@@ -102,6 +103,7 @@ bool DeliveryBatch::check(RecordReader& in) {
     (void)in.id<SessionId>();
     (void)in.id<Epoch>();
     (void)in.id<MessageNumber>();
+    (void)in.id<MessageNumber>();
     const uint8_t flags = in.u8();
     const uint8_t qos = in.u8();
     const uint32_t ids = in.u32();
@@ -118,6 +120,7 @@ DeliveryView DeliveryBatch::read(RecordReader& in, std::vector<uint32_t>& ids) {
     delivery.session = in.id<SessionId>();
     delivery.epoch = in.id<Epoch>();
     delivery.number = in.id<MessageNumber>();
+    delivery.from = in.id<MessageNumber>();
     const uint8_t flags = in.u8();
     delivery.dup = (flags & kDup) != 0;
     delivery.pubrec_known = (flags & kPubrecKnown) != 0;

@@ -120,6 +120,9 @@ struct DeliveryView {
     SessionId session;
     Epoch epoch;
     MessageNumber number;  // 0: QoS 0, not queued
+    // What is not yet received of [from, number) will never come. A receiver that expects a number
+    // below it has missed something, and asks again (Want::again).
+    MessageNumber from;
     bool dup = false;
     bool pubrec_known = false;  // send PUBREL
     bool retain = false;
@@ -196,6 +199,7 @@ struct Want {
     uint32_t credit = 0;
     uint64_t received = 0;
     uint64_t room = 0;
+    bool again = false;  // from `next` on, also what was sent before: some of it was lost
 };
 
 // What a numbered delivery takes of Want::room.

@@ -1,6 +1,7 @@
 #include "cluster/router/leader/session_feed.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace quorate::cluster {
 
@@ -8,8 +9,9 @@ void SessionFeed::want(const Want& want) {
     Feed& feed = feeds_[want.session];
     if (want.epoch < feed.epoch) return;
     // The loop counts from what it has received; what is on its way to it is not asked for again.
-    if (want.epoch > feed.epoch) {
-        feed = {want.epoch,   want.next,     want.credit, want.received, want.received + want.room,
+    if (want.epoch > feed.epoch || want.again) {
+        feed = {want.epoch,   want.next,     want.next,
+                want.credit,  want.received, want.received + want.room,
                 feed.touched, feed.at_window};
     } else {
         feed.allowed = want.received + want.room;
@@ -81,6 +83,7 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
                 delivery.session = id;
                 delivery.epoch = feed.epoch;
                 delivery.number = entry.number;
+                delivery.from = std::exchange(feed.told, entry.number.next());
                 delivery.dup = entry.dup;
                 delivery.pubrec_known = entry.pubrec_known;
                 delivery.retain = entry.message.retain;

@@ -52,6 +52,7 @@ class SessionFeed {
     struct Feed {
         Epoch epoch;
         MessageNumber next;
+        MessageNumber told;  // whatever is below was sent, or is settled and said to be
         uint32_t credit = 0;
         uint64_t sent = 0;     // bytes, as the connection counts them
         uint64_t allowed = 0;  // `sent` may pass it by one message

@@ -148,6 +148,7 @@ void write_field(RecordWriter& out, const Want& want) {
     out.u32(want.credit);
     out.u64(want.received);
     out.u64(want.room);
+    out.u8(want.again ? 1 : 0);
 }
 void read_field(RecordReader& in, Want& want) {
     want.shard = in.id<ShardId>();
@@ -157,6 +158,7 @@ void read_field(RecordReader& in, Want& want) {
     want.credit = in.u32();
     want.received = in.u64();
     want.room = in.u64();
+    want.again = read_flag(in);
 }
 
 void write_field(RecordWriter& out, const SharedAck& ack) {

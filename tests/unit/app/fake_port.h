@@ -41,6 +41,7 @@ class FakePort final : public cluster::LoopPort {
     bool owner_full = false;
     bool loops_full = false;
     bool cut_off = false;  // every match
+    bool clustered = false;
     std::set<std::string> full_groups;
 
     std::vector<Sent> commands;
@@ -50,6 +51,7 @@ class FakePort final : public cluster::LoopPort {
     std::vector<cluster::SharedAck> shared_acks;
     std::vector<cluster::RetainedQuery> queries;
     std::set<ShardId> shards_with_retained;
+    std::vector<uint64_t> gone;          // publishers
     std::vector<uint64_t> routes_asked;  // tokens of loop_route
     int matches = 0;
 
@@ -68,6 +70,8 @@ class FakePort final : public cluster::LoopPort {
     bool command(ShardId shard, uint64_t token, const cluster::CommandBody& body) override;
     bool publish_to_owner(cluster::Ticket ticket, const mqtt::MessageView& message,
                           bool skip_loops) override;
+    bool owner_distributes() const override { return clustered; }
+    void publisher_gone(uint64_t publisher) override { gone.push_back(publisher); }
     void publish_to_shard(ShardId shard, const mqtt::MessageView& message) override;
     bool publish_to_group(const cluster::GroupRoute& group, cluster::Ticket ticket,
                           const mqtt::MessageView& message) override;

@@ -24,6 +24,7 @@ class CountingSink final : public LoopSink {
         });
     }
     void on_credit() override { ++credits; }
+    void on_moved(ShardId) override {}
     void on_retained(const RetainedPage&) override {}
     void on_taken(const TakenBatch&) override {}
     void on_answer(uint64_t, const Answer&) override {}

@@ -34,12 +34,14 @@ class Sink final : public LoopSink {
     void on_let_go(const LetGoRequest&) override { ++let_gos; }
     void on_shown(uint64_t) override {}
     void on_credit() override {}
+    void on_moved(ShardId shard) override { moved.push_back(shard); }
 
     std::vector<uint64_t> pages;
     std::vector<uint64_t> tickets;
     std::vector<uint64_t> answers;
     uint32_t deliveries = 0;
     int let_gos = 0;
+    std::vector<ShardId> moved;
 };
 
 // One loop, two workers, of which the test is one.
