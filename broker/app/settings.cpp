@@ -1,8 +1,13 @@
 #include "broker/app/settings.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <thread>
+
+#include <unistd.h>
+
+#include <climits>
 
 #include "broker/app/memory_watch.h"
 #include "proto/base/environment.h"
@@ -84,11 +89,37 @@ LogLevel log_level(LogLevelOption level) {
     return LogLevel::Info;
 }
 
+cluster::NodeOptions node_options(const Config& config) {
+    const ClusterConfig& from = config.cluster;
+    cluster::NodeOptions options;
+    options.clustered = from.clustered();
+    options.name = node_name(config);
+    options.listen = from.listens_at().text();
+    options.advertise = from.reached_at().text();
+    options.seeds = from.seeds;
+    options.expect = from.bootstrap_expect;
+    options.replication_factor = from.replication_factor;
+    if (!from.tls.cert.empty()) options.tls = {from.tls.cert, from.tls.key, from.tls.ca};
+    options.allow_plaintext = from.allow_plaintext;
+    options.abandoned = from.abandon;
+    return options;
+}
+
 }  // namespace
 
 uint16_t loop_count(const Config& config) {
     const uint32_t asked = config.node.loops != 0 ? config.node.loops : cores();
     return static_cast<uint16_t>(std::min<uint32_t>(asked, cluster::kLoopsMax));
+}
+
+std::string node_name(const Config& config) {
+    if (!config.node.name.empty()) return config.node.name;
+    std::array<char, HOST_NAME_MAX + 1> host{};
+    std::string name = "quorate";
+    if (::gethostname(host.data(), host.size() - 1) == 0 && host[0] != '\0') name = host.data();
+    const HostPort listen = config.cluster.listens_at();
+    if (!config.cluster.clustered() || !listen.local()) return name;
+    return name + "-" + std::to_string(listen.port);
 }
 
 FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
@@ -167,6 +198,7 @@ cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops) {
     options.host.workers =
         config.node.workers != 0 ? config.node.workers : std::min(cores(), kWorkersMax);
     options.loops = loops;
+    options.node = node_options(config);
     options.layout = {config.cluster.shards, config.cluster.topic_hash_levels};
     cluster::ShardOptions& shard = options.shard;
     shard.queue_messages_max = config.mqtt.max_queued_messages;

@@ -12,6 +12,8 @@
 namespace quorate::broker {
 
 [[nodiscard]] uint16_t loop_count(const Config& config);
+// node.name, or its default.
+[[nodiscard]] std::string node_name(const Config& config);
 [[nodiscard]] FrontEndOptions front_end_options(const Config& config, uint16_t loops);
 [[nodiscard]] cluster::ClusterOptions cluster_options(const Config& config, uint16_t loops);
 [[nodiscard]] storage::DiskMarks disk_marks(const Config& config);

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include "broker/config/units.h"
 
 namespace quorate::broker {
@@ -44,6 +47,11 @@ bool is_ipv6_character(char c) {
 // Printable ASCII without what would end a request line or a URL.
 bool is_path_character(char c) {
     return c > ' ' && c < 0x7F && c != '#' && c != '?';
+}
+
+bool is_loopback(const std::string& host) {
+    return host == "::1" || host == "localhost" ||
+           (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
 }
 
 std::string bracketed(const std::string& host) {
@@ -112,8 +120,7 @@ Result<ListenerUrl> parse_listener_url(std::string_view text) {
 }
 
 bool ListenerUrl::local() const {
-    return transport == Transport::Unix || host == "::1" || host == "localhost" ||
-           (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string::npos);
+    return transport == Transport::Unix || is_loopback(host);
 }
 
 std::string ListenerUrl::text() const {
@@ -125,6 +132,29 @@ std::string ListenerUrl::text() const {
 
 std::string HostPort::text() const {
     return empty() ? std::string() : bracketed(host) + ":" + std::to_string(port);
+}
+
+bool HostPort::local() const {
+    return is_loopback(host);
+}
+
+bool HostPort::numeric() const {
+    std::array<unsigned char, sizeof(in6_addr)> bytes{};
+    return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
+           ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+}
+
+bool ClusterConfig::clustered() const {
+    return !seeds.empty() || bootstrap_expect > 1 || !listen.empty();
+}
+
+HostPort ClusterConfig::listens_at() const {
+    if (listen.empty()) return {"127.0.0.1", 7400};
+    return {listen.host == "localhost" ? "127.0.0.1" : listen.host, listen.port};
+}
+
+HostPort ClusterConfig::reached_at() const {
+    return advertise.empty() ? listens_at() : advertise;
 }
 
 bool Config::allow_anonymous() const {

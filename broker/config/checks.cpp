@@ -1,7 +1,9 @@
 #include "broker/config/checks.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
+#include <string_view>
 
 #include "broker/config/address.h"
 
@@ -46,6 +48,62 @@ void check_listeners(const Config& config, std::vector<ConfigProblem>& problems)
     }
 }
 
+// A part of topics ($SYS) and of a certificate's URI.
+bool is_name(const std::string& text) {
+    constexpr std::string_view kOthers = "-._";
+    return text.size() <= 128 && std::ranges::all_of(text, [&](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                      kOthers.find(c) != std::string_view::npos;
+           });
+}
+
+void check_links(const ClusterConfig& cluster, std::vector<ConfigProblem>& problems) {
+    const HostPort listen = cluster.listens_at();
+    if (!listen.numeric() || listen.port == 0) {
+        problems.push_back({"cluster.listen", "expected a numeric address and a port of its own"});
+    }
+    const bool everywhere = listen.host == "0.0.0.0" || listen.host == "::";
+    if (everywhere && cluster.advertise.empty()) {
+        problems.push_back({"cluster.advertise",
+                            "expected what other nodes use to reach this one, because "
+                            "cluster.listen is every address",
+                            "cluster.listen"});
+    } else if (!cluster.advertise.empty() && cluster.advertise.port == 0) {
+        problems.push_back({"cluster.advertise", "expected a port"});
+    }
+    const TlsFiles& tls = cluster.tls;
+    const auto unset = std::ranges::count(std::array{tls.cert, tls.key, tls.ca}, std::string());
+    if (unset == 1 || unset == 2) {
+        problems.push_back({"cluster.tls", "expected cert, key and ca, or none of them",
+                            tls.ca.empty() ? "cluster.tls.cert" : "cluster.tls.ca"});
+    }
+    if (unset == 3 && !listen.local() && !cluster.allow_plaintext) {
+        problems.push_back({"cluster.tls",
+                            "expected cert, key and ca (or cluster.allow_plaintext: true), because "
+                            "cluster.listen can be reached from other machines",
+                            "cluster.listen"});
+    }
+}
+
+void check_cluster(const Config& config, std::vector<ConfigProblem>& problems) {
+    constexpr ByteSize kPacketMax = mib(3);  // an entry with it is an item of a link
+    check_links(config.cluster, problems);
+    if (!is_name(config.node.name)) {
+        problems.push_back(
+            {"node.name", "expected at most 128 letters, digits, dots, hyphens and underscores"});
+    }
+    if (config.mqtt.max_packet_size > kPacketMax) {
+        problems.push_back(
+            {"mqtt.max_packet_size", "expected at most 3MiB in a cluster", "cluster.seeds"});
+    }
+    if (config.storage.sync.interval) {
+        problems.push_back({"storage.sync",
+                            "expected always in a cluster: another node counts on what this one "
+                            "has acknowledged",
+                            "cluster.seeds"});
+    }
+}
+
 }  // namespace
 
 std::vector<ConfigProblem> check_rules(const Config& config) {
@@ -64,9 +122,7 @@ std::vector<ConfigProblem> check_rules(const Config& config) {
         problems.push_back({"storage.disk_stop", "expected at least storage.disk_high_water",
                             "storage.disk_high_water"});
     }
-    if (!config.cluster.seeds.empty()) {
-        problems.push_back({"cluster.seeds", "expected none: this version runs a single node"});
-    }
+    if (config.cluster.clustered()) check_cluster(config, problems);
     return problems;
 }
 

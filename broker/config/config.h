@@ -93,6 +93,10 @@ struct HostPort {
     uint16_t port = 0;
     bool operator==(const HostPort&) const = default;
     [[nodiscard]] bool empty() const { return host.empty(); }
+    // Reachable from this machine only.
+    [[nodiscard]] bool local() const;
+    // An address rather than a name.
+    [[nodiscard]] bool numeric() const;
     [[nodiscard]] std::string text() const;
 };
 
@@ -105,7 +109,7 @@ struct NodeConfig {
 };
 
 struct ClusterConfig {
-    HostPort listen{"127.0.0.1", 7400};
+    HostPort listen;  // empty: see listens_at()
     HostPort advertise;
     std::vector<std::string> seeds;
     uint32_t bootstrap_expect = 1;
@@ -113,6 +117,15 @@ struct ClusterConfig {
     uint32_t replication_factor = 3;
     uint32_t topic_hash_levels = 0;
     TlsFiles tls;
+    bool allow_plaintext = false;
+    uint64_t abandon = 0;
+
+    // Whether this node is one of a cluster: it says where it is to be found, whom it looks for, or
+    // with how many it begins. Otherwise it is alone and opens no link.
+    [[nodiscard]] bool clustered() const;  // in address.cpp, like what follows
+    [[nodiscard]] HostPort listens_at() const;
+    // What others use to reach it.
+    [[nodiscard]] HostPort reached_at() const;
 };
 
 struct AdminConfig {

@@ -45,8 +45,11 @@ constexpr uint64_t kTib = 1024 * 1024 * kMib;
     }
 
 constexpr auto kRows = std::to_array<OptionRow>({
-    OPTION(node.name, 0, 0, Restart,
-           "Name of this node in logs and status; empty: the host's name."),
+    OPTION(
+        node.name, 0, 0, Restart,
+        "Name of this node in logs and status, and of its certificate for links; in a cluster of "
+        "its own. Empty: the host's name, and on loopback the port of `cluster.listen` as well, "
+        "so that several nodes of one machine differ."),
     OPTION(node.data_dir, 0, 0, Restart,
            "Directory of everything durable; made with mode 0700. One process holds it at a time."),
     OPTION(node.drain_timeout, 0, kHour, Live,
@@ -58,23 +61,39 @@ constexpr auto kRows = std::to_array<OptionRow>({
            "Where MQTT clients connect; see the table of listener keys. On SIGHUP the certificates "
            "are read again and `max_connections` takes effect."),
 
-    OPTION(cluster.listen, 0, 0, Restart, "Address of the links between nodes."),
+    OPTION(
+        cluster.listen, 0, 0, Restart,
+        "Address of the links between nodes, a numeric one. A node is one of a cluster when this "
+        "is set, or `cluster.seeds`, or `cluster.bootstrap_expect` is above 1; then empty means "
+        "127.0.0.1:7400. Otherwise it is alone and opens no link."),
     OPTION(cluster.advertise, 0, 0, Restart,
-           "Address that other nodes use to reach this one; empty: `cluster.listen`."),
+           "Address that other nodes use to reach this one; empty: `cluster.listen`. Needed when "
+           "that is every address of the machine."),
     OPTION(cluster.seeds, 0, 64, Restart,
-           "host:port of any members. This version runs a single node: must be empty."),
-    OPTION(cluster.bootstrap_expect, 1, 1, Bootstrap,
-           "Nodes with empty disks that must see each other to form a new cluster. This version "
-           "runs a single node."),
+           "host:port of any nodes of the cluster, names or addresses. A node with an empty disk "
+           "finds through them a cluster to join, or the others to form one with."),
+    OPTION(cluster.bootstrap_expect, 1, 64, Bootstrap,
+           "Nodes with empty disks that must see each other to form a new cluster. With one it is "
+           "formed by a node whose seeds are empty, or none but itself."),
     OPTION(cluster.shards, 1, 512, Bootstrap,
-           "Shards that the client ids and topics are spread over."),
+           "Shards that the client ids and topics are spread over. Of a cluster: what the node "
+           "that proposed it said."),
     OPTION(cluster.replication_factor, 1, 7, Restart,
-           "Copies of each shard; a single node holds one whatever this says."),
+           "Copies of each shard, the largest odd number of nodes at most; a single node holds one "
+           "whatever this says."),
     OPTION(cluster.topic_hash_levels, 0, 64, Bootstrap,
            "How many first levels of a topic choose its shard; 0: the whole topic."),
-    OPTION(cluster.tls.cert, 0, 0, Restart, "Certificate for links, PEM."),
+    OPTION(cluster.tls.cert, 0, 0, Restart,
+           "Certificate for links, PEM. It names the node as a URI, quorate:///name/NAME or "
+           "quorate://CLUSTER/node/ID. The three files are read again when they change."),
     OPTION(cluster.tls.key, 0, 0, Restart, "Key of that certificate, PEM."),
     OPTION(cluster.tls.ca, 0, 0, Restart, "Authority that signs the certificates of nodes, PEM."),
+    OPTION(cluster.allow_plaintext, 0, 0, Restart,
+           "Whether links without TLS may leave the machine. Whoever reaches them is a node then."),
+    OPTION(cluster.abandon, 0, std::numeric_limits<uint64_t>::max(), Restart,
+           "Number of a cluster that is given up for good, because the disks of a majority are "
+           "lost: its members count for nothing any more, and a disk of it is not used. Only an "
+           "operator can know that; 0: none."),
 
     OPTION(admin.listen, 0, 0, Restart, "Address of the administration service."),
     OPTION(admin.tls.cert, 0, 0, Restart, "Certificate of the administration service, PEM."),

@@ -30,8 +30,29 @@
 
 namespace quorate::cluster {
 
+// What makes this process one node of many.
+struct NodeOptions {
+    struct TlsFiles {
+        std::string cert;  // PEM
+        std::string key;   // PEM
+        std::string ca;    // PEM
+    };
+
+    bool clustered = false;          // false: alone; it opens no link and reads nothing else here
+    std::string name;                // unique in the cluster
+    std::string listen;              // of the links: a numeric address and a port
+    std::string advertise;           // host:port that others use to reach it
+    std::vector<std::string> seeds;  // host:port of any nodes
+    uint32_t expect = 1;             // nodes with empty disks that form a new cluster
+    uint32_t replication_factor = 3;
+    std::optional<TlsFiles> tls;
+    bool allow_plaintext = false;  // links without TLS beyond loopback
+    uint64_t abandoned = 0;        // a cluster that is given up; 0: none
+};
+
 struct ClusterOptions {
     GroupHostOptions host;
+    NodeOptions node;
     uint16_t loops = 1;
     ShardLayout layout{64, 0};  // as stored in the data directory, once it has been made
     ShardOptions shard;

@@ -191,8 +191,48 @@ TEST_CASE("rules between options name where the options stand", "[config]") {
               .starts_with("quorate.yaml:4: listeners[1]: expected tls.cert and tls.key"));
     CHECK(bad("storage:\n  disk_high_water: 99\n")
               .starts_with("quorate.yaml:2: storage.disk_stop: expected at least"));
-    CHECK(refused("cluster.seeds=[\"a:1\"]")
-              .starts_with("--set cluster.seeds: cluster.seeds: expected none"));
+}
+
+TEST_CASE("a node is alone until something says that there are others", "[config]") {
+    CHECK_FALSE(good("").cluster.clustered());
+    CHECK_FALSE(good("cluster: {shards: 8, replication_factor: 3}\n").cluster.clustered());
+    CHECK(good("cluster: {seeds: [\"a:7400\"]}\n").cluster.clustered());
+    CHECK(good("cluster: {bootstrap_expect: 3}\n").cluster.clustered());
+    const Config one = good("cluster: {listen: \"localhost:7500\"}\n");
+    CHECK(one.cluster.clustered());
+    CHECK(one.cluster.listens_at().text() == "127.0.0.1:7500");
+    CHECK(one.cluster.reached_at().text() == "127.0.0.1:7500");
+    CHECK(good("cluster: {bootstrap_expect: 3}\n").cluster.listens_at().text() == "127.0.0.1:7400");
+}
+
+TEST_CASE("links leave the machine with TLS, or when that was said not to matter", "[config]") {
+    const std::string open = "cluster:\n  listen: \"10.1.2.3:7400\"\n";
+    CHECK(bad(open).starts_with("quorate.yaml:2: cluster.tls: expected cert, key and ca (or "));
+    CHECK(good(open + "  allow_plaintext: true\n").cluster.allow_plaintext);
+    CHECK(good(open + "  tls: {cert: c, key: k, ca: a}\n").cluster.tls.ca == "a");
+    CHECK(bad(open + "  tls: {cert: c, key: k}\n")
+              .starts_with("quorate.yaml:3: cluster.tls: expected cert, key and ca, or none"));
+    const std::string any = "cluster: {listen: \"0.0.0.0:7400\", allow_plaintext: true";
+    CHECK(bad(any + "}\n").starts_with("quorate.yaml:1: cluster.advertise: expected what other"));
+    CHECK(good(any + ", advertise: \"n1.example:7400\"}\n").cluster.reached_at().text() ==
+          "n1.example:7400");
+    CHECK(bad("cluster: {listen: \"n1:7400\"}\n").find("expected a numeric address") !=
+          std::string::npos);
+    CHECK(bad("cluster: {listen: \"127.0.0.1:0\"}\n").find("and a port of its own") !=
+          std::string::npos);
+}
+
+TEST_CASE("what only one node can do is refused in a cluster", "[config]") {
+    const std::string cluster = "cluster: {seeds: [\"127.0.0.1:7400\"]}\n";
+    CHECK(bad(cluster + "mqtt: {max_packet_size: 4MiB}\n") ==
+          "quorate.yaml:2: mqtt.max_packet_size: expected at most 3MiB in a cluster");
+    CHECK(good(cluster + "mqtt: {max_packet_size: 3MiB}\n").mqtt.max_packet_size == mib(3));
+    CHECK(bad(cluster + "storage: {sync: \"interval:1s\"}\n")
+              .starts_with("quorate.yaml:2: storage.sync: expected always in a cluster"));
+    CHECK(bad(cluster + "node: {name: \"a/b\"}\n")
+              .starts_with("quorate.yaml:2: node.name: expected at most 128 letters"));
+    CHECK(bad("cluster: {seeds: [nowhere]}\n").find("expected host:port") != std::string::npos);
+    CHECK(bad("cluster: {bootstrap_expect: 65}\n").find("from 1 to 64") != std::string::npos);
 }
 
 TEST_CASE("origins belong to WebSocket listeners and look like origins", "[config]") {
