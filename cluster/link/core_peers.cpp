@@ -199,7 +199,10 @@ void LinkCore::incoming_up(IncomingStream& stream) {
     IncomingStream*& place = peer.incoming[index_of(id.traffic)];
     if (place != nullptr) place->end(LinkEnd::Replaced);
     place = &stream;
-    peer.epochs_heard[index_of(id.traffic)] = id.epoch;
+    // Epochs are counted within an incarnation, which a node that starts does not have yet.
+    if (id.peer.incarnation == peer.heard && peer.heard != Incarnation()) {
+        peer.epochs_heard[index_of(id.traffic)] = id.epoch;
+    }
     metrics_.add<Metric::LinkStreamsIn>(id.traffic);
     log_.info("link up", {{"node", id.peer.node.value()},
                           {"incarnation", id.peer.incarnation.value()},

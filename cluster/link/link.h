@@ -154,7 +154,8 @@ class LinkHost {
 
     // Where it listens.
     [[nodiscard]] uint16_t port() const;
-    // Once this node is a member, or has a new incarnation: all streams are opened anew.
+    // Once this node is a member (its incarnation may be 0 for now), or has a new incarnation: all
+    // streams are opened anew.
     void become(Self self);
     // The other nodes of the cluster; this node's own entry is ignored. Streams to and from nodes
     // that are not named end; a node with changed addresses is dialed at once. Entries beyond

@@ -64,6 +64,9 @@ Verdict judge_member(const Hello& hello, const Self& self, const Known& known, c
     }
     Verdict identity = judge_identity(hello, self, known.name, proof);
     if (identity.refusal) return identity;
+    // Who starts has no incarnation before `meta` gives it one, and `meta` may have no quorum
+    // without it: its streams are opened anew when it has.
+    if (hello.peer.incarnation == Incarnation()) return verdict;
     if (hello.peer.incarnation < known.heard) {
         return refused(LinkRefusal::OldIncarnation,
                        "incarnation " + std::to_string(hello.peer.incarnation.value()) +
@@ -148,7 +151,8 @@ Verdict judge_dialer(const Hello& hello, const Self& self, const Known* known, c
     }
     Verdict verdict = judge_member(hello, self, *known, proof);
     if (verdict.refusal) return verdict;
-    if (hello.peer.incarnation == known->heard && hello.epoch <= known->epoch_heard) {
+    const bool starts = hello.peer.incarnation == Incarnation();
+    if (!starts && hello.peer.incarnation == known->heard && hello.epoch <= known->epoch_heard) {
         return refused(LinkRefusal::OldEpoch, "stream " + std::to_string(hello.epoch.value()) +
                                                   " is not newer than " +
                                                   std::to_string(known->epoch_heard.value()));

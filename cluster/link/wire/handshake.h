@@ -28,6 +28,9 @@ class Refusal;
 
 namespace quorate::link {
 
+// Incarnations only rise: an older one than was heard is refused. A node that starts says 0 until
+// it has been given one, and has streams all the same.
+
 // What one side says first.
 struct Hello {
     uint32_t version_min = 0;

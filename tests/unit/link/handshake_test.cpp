@@ -83,6 +83,18 @@ TEST_CASE("a member's greeting is accepted, each fault in it is refused by its n
     CHECK(judge_dialer(good_hello(), kSelf, nullptr, {}).refusal == LinkRefusal::UnknownNode);
 }
 
+TEST_CASE("a node that was not given an incarnation yet is heard, whatever was heard of it before",
+          "[link]") {
+    Hello hello = good_hello();
+    hello.peer.incarnation = Incarnation();
+    CHECK_FALSE(refusal_of(hello));
+    hello.epoch = StreamEpoch(1);
+    CHECK_FALSE(refusal_of(hello));
+    CHECK_FALSE(judge_acceptor(hello, kSelf, NodeId(2), known_two(), {}).refusal);
+    hello.cluster_id = "c2";
+    CHECK(refusal_of(hello) == LinkRefusal::Cluster);
+}
+
 TEST_CASE("a later version that also speaks this one is spoken to in this one", "[link]") {
     Hello hello = good_hello();
     hello.version_max = kVersionMax + 5;
