@@ -38,6 +38,12 @@ uint64_t KeyReader::integer(std::size_t size) {
     return value;
 }
 
+std::string group_prefix(GroupId group) {
+    std::string prefix;
+    append_key_u32(prefix, group.value());
+    return prefix;
+}
+
 std::string state_prefix(GroupId group, Generation generation) {
     std::string prefix;
     append_key_u32(prefix, group.value());

@@ -47,6 +47,9 @@ class KeyReader {
     bool failed_ = false;
 };
 
+// What all state keys of a group begin with, of whatever generation.
+[[nodiscard]] std::string group_prefix(GroupId group);
+
 // (group, generation): what all state keys of one replica of a group begin with. The highest number
 // of both together is not used: nothing could be the end of its range.
 [[nodiscard]] std::string state_prefix(GroupId group, Generation generation);

@@ -24,6 +24,10 @@ void LogBatch::meta(GroupId group, GroupMeta meta) {
     changes_.emplace_back(LogMeta{group, std::move(meta)});
 }
 
+void LogBatch::remove(GroupId group) {
+    changes_.emplace_back(LogRemove{group});
+}
+
 void LogBatch::clear() {
     changes_.clear();
     entries_ = 0;

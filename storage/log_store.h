@@ -63,7 +63,11 @@ struct LogMeta {
     GroupId group;
     GroupMeta meta;
 };
-using LogChange = std::variant<LogAppend, LogTruncate, LogCut, LogHardState, LogMeta>;
+// Nothing of the group is left, and what it had promised binds nobody: one may be made anew.
+struct LogRemove {
+    GroupId group;
+};
+using LogChange = std::variant<LogAppend, LogTruncate, LogCut, LogHardState, LogMeta, LogRemove>;
 
 // Changes of any number of groups, in order. *Thread*: its holder's. Payloads are shared with the
 // Raft core, not copied.
@@ -74,6 +78,7 @@ class LogBatch {
     void cut(GroupId group, EntryId base, std::string configuration = {});
     void hard_state(GroupId group, const HardState& state);
     void meta(GroupId group, GroupMeta meta);
+    void remove(GroupId group);
 
     [[nodiscard]] bool empty() const { return changes_.empty(); }
     [[nodiscard]] std::size_t entries() const { return entries_; }
@@ -97,7 +102,7 @@ struct NotedEntry {
 // What `load` found. `amnesia` is empty for a sound log; otherwise it says in one sentence what the
 // replica had promised and no longer has, and the replica must neither vote nor acknowledge.
 struct GroupLog {
-    bool exists = false;  // false: the group was never created on this disk
+    bool exists = false;  // false: the group was never created on this disk, or was removed
     HardState hard_state;
     GroupMeta meta;
     EntryId last;                      // `meta.base` when there is no entry
@@ -120,8 +125,8 @@ enum class Durability : uint8_t {
     Buffered,  // a power loss may cost it, and everything after it; a crash of the process may not
 };
 
-// *Thread*: `write`, `sync` and `load` from one thread at a time; `read` and `write_durable_mark`
-// from any. *Owner*: the engine.
+// *Thread*: `write` and `sync` from one thread at a time; all else from any, `load` not of a group
+// that is being written to. *Owner*: the engine.
 // *Errors*: Io from a write means that nobody knows what the disk holds: the process must end.
 // Corrupt from `load` or `read`: that group stops and is rebuilt from other replicas; the message
 // names group and index.
@@ -147,6 +152,9 @@ class LogStore {
 
     // Groups with a meta record, ascending.
     [[nodiscard]] virtual Result<std::vector<GroupId>> groups() const = 0;
+
+    // What the group's meta record says, without a look at the rest. NotFound; Corrupt.
+    [[nodiscard]] virtual Result<GroupMeta> meta(GroupId group) const = 0;
 
     // Reads a group whole: checks every record, the chain and the durable mark. Requires before the
     // first write to a group that exists.

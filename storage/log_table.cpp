@@ -1,3 +1,4 @@
+// Long, because what is written and what is read back are one format.
 #include "storage/log_table.h"
 
 #include "proto/base/assert.h"
@@ -9,6 +10,9 @@ namespace {
 
 // No replica counts so far: a higher term or index was written by none, and could not be added to.
 constexpr uint64_t kCountMax = uint64_t{1} << 62;
+
+// What a removal adds to the count of truncations: see DurableMark.
+constexpr uint64_t kLife = uint64_t{1} << 32;
 
 std::string name_of(GroupId group) {
     return "group " + std::to_string(group.value());
@@ -80,6 +84,7 @@ Status visit_entries(const LogRecords& records, GroupId group, LogIndex from, Lo
 std::string missing_promise(const GroupLog& log, uint64_t truncations, uint64_t chain_at_mark,
                             const DurableMark& mark) {
     const auto number = [](auto id) { return std::to_string(id.value()); };
+    if (truncations / kLife > mark.truncations / kLife) return {};
     if (log.hard_state.term < mark.term) {
         return "the term is " + number(log.hard_state.term) + " but " + number(mark.term) +
                " was promised";
@@ -107,16 +112,20 @@ Result<GroupLog> LogTable::load(GroupId group, const LogRecords& records,
     GroupLog log;
     const auto meta = read_record<GroupMeta>(records, log_key(group, LogRecord::Meta), decode_meta);
     if (!meta) return corrupt(group, meta.error().message);
+    const auto truncations =
+        read_record<uint64_t>(records, log_key(group, LogRecord::Truncations), decode_truncations);
+    if (!truncations) return corrupt(group, truncations.error().message);
+    const uint64_t shortened = truncations->value_or(0);
     if (!meta->has_value()) {
-        if (mark) log.amnesia = "the group was on this disk and is gone";
+        if (shortened >= kLife) gone_[group] = shortened;
+        if (mark && shortened / kLife <= mark->truncations / kLife) {
+            log.amnesia = "the group was on this disk and is gone";
+        }
         return log;
     }
     const auto hard =
         read_record<HardState>(records, log_key(group, LogRecord::HardState), decode_hard_state);
     if (!hard) return corrupt(group, hard.error().message);
-    const auto truncations =
-        read_record<uint64_t>(records, log_key(group, LogRecord::Truncations), decode_truncations);
-    if (!truncations) return corrupt(group, truncations.error().message);
 
     log.exists = true;
     log.meta = **meta;
@@ -153,7 +162,6 @@ Result<GroupLog> LogTable::load(GroupId group, const LogRecords& records,
     if (log.hard_state.term < log.last.term) {
         return corrupt(group, "the log is of a later term than the replica ever was in");
     }
-    const uint64_t shortened = truncations->value_or(0);
     if (log.hard_state.commit > log.last.index) {
         log.amnesia = "entries up to " + std::to_string(log.hard_state.commit.value()) +
                       " were committed but the log ends at " +
@@ -172,7 +180,7 @@ Status LogTable::translate(const LogBatch& batch, const LogRecords& records,
             [&](const auto& one) {
                 using Change = std::decay_t<decltype(one)>;
                 if constexpr (std::is_same_v<Change, LogTruncate> ||
-                              std::is_same_v<Change, LogCut>) {
+                              std::is_same_v<Change, LogCut> || std::is_same_v<Change, LogRemove>) {
                     return translate(one, records, out);
                 } else {
                     return translate(one, out);
@@ -283,6 +291,7 @@ Status LogTable::translate(const LogHardState& change, std::vector<LogOperation>
 Status LogTable::translate(const LogMeta& change, std::vector<LogOperation>& out) {
     const auto [found, created] = tails_.try_emplace(change.group);
     Tail& tail = found->second;
+    if (const auto before = gone_.extract(change.group)) tail.truncations = before.mapped();
     const bool renamed = !created && change.meta.replica != tail.meta.replica;
     if (created || renamed) {
         // Another replica may have been here: nothing that it promised binds this one. What is left
@@ -307,6 +316,46 @@ Status LogTable::translate(const LogMeta& change, std::vector<LogOperation>& out
     tail.meta = change.meta;
     out.push_back(put(log_key(change.group, LogRecord::Meta), encode_meta(tail.meta)));
     return {};
+}
+
+// The count of truncations stays, as the only thing that tells a removed group from a lost one.
+Status LogTable::translate(const LogRemove& change, const LogRecords& records,
+                           std::vector<LogOperation>& out) {
+    uint64_t truncations = 0;
+    if (const auto tail = tails_.extract(change.group)) {
+        truncations = tail.mapped().truncations;
+    } else if (const auto gone = gone_.find(change.group); gone != gone_.end()) {
+        truncations = gone->second;
+    } else {
+        const auto stored = read_record<uint64_t>(
+            records, log_key(change.group, LogRecord::Truncations), decode_truncations);
+        // A damaged one goes with the rest.
+        if (!stored && stored.error().code != ErrorCode::Corrupt) return stored.error();
+        if (stored) truncations = stored->value_or(0);
+    }
+    const uint64_t next = (truncations / kLife + 1) * kLife;
+    gone_[change.group] = next;
+    LogOperation range;
+    range.op = LogOp::RemoveRange;
+    range.key = entry_key(change.group, LogIndex(0));
+    range.value = entry_key(change.group, LogIndex(UINT64_MAX));
+    out.push_back(std::move(range));
+    for (const LogRecord record : {LogRecord::HardState, LogRecord::Meta}) {
+        LogOperation remove;
+        remove.op = LogOp::Remove;
+        remove.key = log_key(change.group, record);
+        out.push_back(std::move(remove));
+    }
+    out.push_back(put(log_key(change.group, LogRecord::Truncations), encode_truncations(next)));
+    return {};
+}
+
+std::set<GroupId> LogTable::gone() const {
+    std::set<GroupId> groups;
+    for (const auto& [group, truncations] : gone_) {
+        groups.insert(group);
+    }
+    return groups;
 }
 
 std::vector<DurableMark> LogTable::marks() const {
@@ -347,6 +396,13 @@ Status read_entries(const LogRecords& records, GroupId group, LogIndex from, Log
         return corrupt(group, "entry " + std::to_string(next.value()) + " is missing from the log");
     }
     return {};
+}
+
+Result<GroupMeta> group_meta(const LogRecords& records, GroupId group) {
+    auto meta = read_record<GroupMeta>(records, log_key(group, LogRecord::Meta), decode_meta);
+    if (!meta) return corrupt(group, meta.error().message);
+    if (!meta->has_value()) return Error{ErrorCode::NotFound, name_of(group) + " is not here"};
+    return std::move(**meta);
 }
 
 Result<std::vector<GroupId>> group_list(const LogRecords& records) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,8 +43,10 @@ class LogRecords {
 struct DurableMark {
     GroupId group;
     LogIndex last;
-    uint64_t chain = 0;        // up to `last`
-    uint64_t truncations = 0;  // how often the log had been shortened by then
+    uint64_t chain = 0;  // up to `last`
+    // How often the log had been shortened by then; each removal of the group counts as 2^32, so
+    // that a mark of an earlier life says nothing of a later one.
+    uint64_t truncations = 0;
     Term term;
     LogIndex commit;
     bool operator==(const DurableMark&) const = default;
@@ -65,7 +68,13 @@ class LogTable {
     // The generation of each loaded group.
     [[nodiscard]] std::map<GroupId, Generation> generations() const;
 
-    void clear() { tails_.clear(); }
+    // Groups that were removed, and not made again: no mark of theirs is to be kept.
+    [[nodiscard]] std::set<GroupId> gone() const;
+
+    void clear() {
+        tails_.clear();
+        gone_.clear();
+    }
 
   private:
     struct Tail {
@@ -82,14 +91,20 @@ class LogTable {
                                    std::vector<LogOperation>& out);
     [[nodiscard]] Status translate(const LogHardState& change, std::vector<LogOperation>& out);
     [[nodiscard]] Status translate(const LogMeta& change, std::vector<LogOperation>& out);
+    [[nodiscard]] Status translate(const LogRemove& change, const LogRecords& records,
+                                   std::vector<LogOperation>& out);
 
     std::map<GroupId, Tail> tails_;
+    std::map<GroupId, uint64_t> gone_;  // removed: with which count the next life begins
 };
 
 // Entries in [from, to) out of the records of a group: the shared body of LogStore::read.
 [[nodiscard]] Status read_entries(const LogRecords& records, GroupId group, LogIndex from,
                                   LogIndex to, std::size_t bytes_max,
                                   const LogStore::EntryCallback& callback);
+
+// The shared body of LogStore::meta.
+[[nodiscard]] Result<GroupMeta> group_meta(const LogRecords& records, GroupId group);
 
 // Groups with a meta record, ascending: the shared body of LogStore::groups.
 [[nodiscard]] Result<std::vector<GroupId>> group_list(const LogRecords& records);

@@ -233,6 +233,11 @@ Result<std::vector<GroupId>> MemoryLogStore::groups() const {
     return group_list(MapRecords(records_));
 }
 
+Result<GroupMeta> MemoryLogStore::meta(GroupId group) const {
+    const std::lock_guard lock(mutex_);
+    return group_meta(MapRecords(records_), group);
+}
+
 Result<GroupLog> MemoryLogStore::load(GroupId group) {
     const std::lock_guard lock(mutex_);
     std::optional<DurableMark> mark;

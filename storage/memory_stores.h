@@ -51,6 +51,7 @@ class MemoryLogStore final : public LogStore {
     [[nodiscard]] Status write(std::span<const LogBatch> batches, Durability durability) override;
     [[nodiscard]] Status sync() override;
     [[nodiscard]] Result<std::vector<GroupId>> groups() const override;
+    [[nodiscard]] Result<GroupMeta> meta(GroupId group) const override;
     [[nodiscard]] Result<GroupLog> load(GroupId group) override;
     [[nodiscard]] Status read(GroupId group, LogIndex from, LogIndex to, std::size_t bytes_max,
                               const EntryCallback& callback) const override;

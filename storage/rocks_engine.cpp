@@ -344,7 +344,10 @@ Status RocksEngine::Impl::remove_unnamed_generations() {
         if (!wanted) batch.remove_range(prefix, next);
         at->seek(next);
     }
-    return batch.empty() ? Status() : state_->write(batch);
+    if (batch.empty()) return {};
+    if (Status written = state_->write(batch); !written) return written;
+    // Or a crash would bring them back under the keys of a group that was made again meanwhile.
+    return state_->flush();
 }
 
 RocksEngine::RocksEngine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

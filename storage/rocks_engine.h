@@ -89,7 +89,8 @@ class RocksEngine {
     [[nodiscard]] Status set_cluster_id(const std::string& id);
 
     // Removes the state keys of every (group, generation) that the log does not name: left by an
-    // interrupted snapshot or move. Call it after the groups were loaded.
+    // interrupted snapshot, move or removal. They are gone from stable storage when it returns.
+    // Call it after the groups were loaded.
     [[nodiscard]] Status remove_unnamed_generations();
 
   private:

@@ -147,6 +147,14 @@ Result<std::vector<GroupId>> RocksLogStore::groups() const {
     return group_list(DatabaseRecords(*db_));
 }
 
+Result<GroupMeta> RocksLogStore::meta(GroupId group) const {
+    Result<GroupMeta> meta = group_meta(DatabaseRecords(*db_), group);
+    if (!meta && meta.error().code != ErrorCode::NotFound) {
+        counts_.count(StorageOp::Read, meta.error());
+    }
+    return meta;
+}
+
 Result<GroupLog> RocksLogStore::load(GroupId group) {
     const std::lock_guard lock(mutex_);
     std::optional<DurableMark> mark;
@@ -175,6 +183,9 @@ Status RocksLogStore::write_durable_mark() {
             buffered_ = false;
         }
         marks = table_.marks();
+        for (const GroupId group : table_.gone()) {
+            marks_at_start_.erase(group);
+        }
     }
     // Groups that were not loaded keep what was known of them.
     for (const DurableMark& mark : marks) {

@@ -29,6 +29,9 @@ class BlindLog final : public storage::LogStore {
     }
     [[nodiscard]] Status sync() override { return store_.sync(); }
     [[nodiscard]] Result<std::vector<GroupId>> groups() const override { return store_.groups(); }
+    [[nodiscard]] Result<storage::GroupMeta> meta(GroupId group) const override {
+        return store_.meta(group);
+    }
     [[nodiscard]] Result<storage::GroupLog> load(GroupId group) override {
         Result<storage::GroupLog> log = store_.load(group);
         if (log && blind_) log->amnesia.clear();

@@ -273,6 +273,58 @@ TEST_CASE("a lawful truncation below the mark is no amnesia") {
     CHECK(log.last == id(2, 1));
 }
 
+TEST_CASE("a removed group is gone, and one made anew owes nothing that it had promised [R-8]") {
+    on_each_store([](Subject& subject) {
+        create(subject.store(), 5);
+        LogBatch batch;
+        batch.hard_state(kGroup, HardState{Term(7), ReplicaId(1), LogIndex(5)});
+        write(subject.store(), batch);
+        REQUIRE(subject.store().write_durable_mark().ok());
+        CHECK(subject.store().meta(kGroup).value().replica == ReplicaId(1));
+        batch.clear();
+        batch.remove(kGroup);
+        write(subject.store(), batch);
+        CHECK(subject.store().meta(kGroup).error().code == ErrorCode::NotFound);
+        // The process ends before a mark says so.
+        LogStore* store = &subject.reopen();
+        CHECK(store->groups().value().empty());
+        CHECK(store->load(kGroup).value().amnesia.empty());
+        // Also when the next copy was made before one does.
+        create(*store, 2);
+        store = &subject.reopen();
+        GroupLog log = store->load(kGroup).value();
+        CHECK(log.amnesia.empty());
+        CHECK(log.last == id(2, 1));
+        CHECK(log.hard_state.term == Term(1));
+        // A third life, of a copy that was not opened before it was removed.
+        REQUIRE(store->write_durable_mark().ok());
+        store = &subject.reopen();
+        write(*store, batch);
+        REQUIRE(store->write_durable_mark().ok());
+        create(subject.reopen(), 1);
+        CHECK(subject.reopen().load(kGroup).value().last == id(1, 1));
+    });
+}
+
+TEST_CASE("a copy that was made anew and forgets is amnesic like any other [R6]") {
+    MemoryLogStore store;
+    create(store, 5);
+    LogBatch batch;
+    batch.remove(kGroup);
+    write(store, batch);
+    create(store, 1);
+    batch.clear();
+    batch.append(kGroup, id(2, 1), 1, data("2"));
+    write(store, batch);
+    REQUIRE(store.write_durable_mark().ok());
+    store.forget_writes(1);
+    CHECK_FALSE(store.load(kGroup).value().amnesia.empty());
+    store.forget_writes(1);
+    const GroupLog gone = store.load(kGroup).value();
+    CHECK_FALSE(gone.exists);
+    CHECK_FALSE(gone.amnesia.empty());
+}
+
 TEST_CASE("every damaged record of a log is reported by its group and never read over") {
     for (uint64_t seed = 1; seed <= 100; ++seed) {
         MemoryLogStore store;

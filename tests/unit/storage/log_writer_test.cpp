@@ -37,6 +37,7 @@ class WatchedStore final : public LogStore {
     [[nodiscard]] Result<std::vector<GroupId>> groups() const override {
         return std::vector<GroupId>();
     }
+    [[nodiscard]] Result<GroupMeta> meta(GroupId /*group*/) const override { return GroupMeta(); }
     [[nodiscard]] Result<GroupLog> load(GroupId /*group*/) override { return GroupLog(); }
     [[nodiscard]] Status read(GroupId, LogIndex, LogIndex, std::size_t,
                               const EntryCallback&) const override {
