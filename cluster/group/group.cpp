@@ -102,6 +102,14 @@ void Group::fail(GroupHealth health, const std::string& why) {
     if (std::exchange(leading_, false)) machine_.on_follower(led_term_);
 }
 
+void Group::retire() {
+    fail(GroupHealth::Removed, "this replica was removed");
+    if (counters_ != nullptr) --counters_->roles[static_cast<std::size_t>(counted_role_)];
+    counters_ = nullptr;
+    touched_list_ = nullptr;
+    machine_.unloaded();
+}
+
 bool Group::collect(storage::LogBatch& batch, bool hold) {
     touched_ = false;
     if (health() != GroupHealth::Sound) return false;

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -83,6 +84,7 @@ enum class GroupHealth : uint8_t {
     Sound,
     Amnesic,  // the disk holds less than was promised: takes no part, must be rebuilt
     Failed,   // a damaged record, or a state machine that gave up: see the log
+    Removed,  // by its runner, which alone still has it
 };
 
 // What the groups of one worker did, for the metrics. Pending ones and roles fall as well.
@@ -94,6 +96,14 @@ struct GroupCounters {
     uint64_t proposals_pending = 0;                 // commands proposed and not yet applied
     std::array<uint64_t, 4> roles{};                // groups by raft::Role
     std::vector<std::chrono::nanoseconds> commits;  // of this turn: from proposal to commit
+};
+
+// What a leader knows of another replica.
+struct GroupFollower {
+    ReplicaId replica;
+    LogIndex match;
+    bool recently_active = false;  // heard since the check-quorum before the last
+    uint32_t priority = raft::kNormalPriority;
 };
 
 // *Thread*: its worker; `disk`, `synced_candidate`, `health` and `log_bytes` from any.
@@ -121,6 +131,8 @@ class Group {
     [[nodiscard]] Status propose(std::string_view command, Growth growth = Growth::Grows);
 
     [[nodiscard]] GroupId id() const { return options_.id; }
+    // Who this copy is, also when it is not Sound; 0 when no record tells.
+    [[nodiscard]] ReplicaId self() const { return meta_.replica; }
     // Of the disk that the logs lie on. Cheap.
     [[nodiscard]] storage::DiskState disk() const {
         return context_.disk == nullptr ? storage::DiskState::Ample
@@ -146,8 +158,19 @@ class Group {
     void set_known(std::vector<ReplicaId> replicas);
     void set_priority(uint32_t priority);
     void wake();
-    // The configuration in force; empty when not Sound.
+    // The configuration in force: the newest in the log, committed or not; empty when not Sound.
     [[nodiscard]] raft::Configuration configuration() const;
+    // All that the log knows, the newest last; empty when not Sound. Until the log moves.
+    [[nodiscard]] std::span<const raft::ConfigurationEntry> configurations() const;
+    // Where in the log the newest is; 0 for the founding one.
+    [[nodiscard]] LogIndex configuration_index() const;
+    [[nodiscard]] bool transferring() const { return raft_ && raft_->transferring(); }
+    // 0 when not Sound.
+    [[nodiscard]] LogIndex committed() const;
+    // The entry that opened the term. Requires: leading().
+    [[nodiscard]] LogIndex term_start() const { return raft_->term_start(); }
+    // Sorted; empty unless it leads.
+    [[nodiscard]] std::vector<GroupFollower> followers() const;
     // Calls `done` once: with true when a quorum has confirmed this leader since the call and the
     // machine holds everything that was committed then; with false when leadership ended before.
     // Not called within this call. *Errors*: as RaftNode::read_index; Unavailable when not Sound.
@@ -192,6 +215,8 @@ class Group {
     // The rest is the runner's: once per turn and group.
     void set_touched(std::vector<Group*>* touched) { touched_list_ = touched; }
     void set_counters(GroupCounters* counters);
+    // Takes no part any more; nobody but those it has asked to call it back may know it still.
+    void retire();
     void touch();
     void tick();
     [[nodiscard]] bool needs_ticks() const;

@@ -1,5 +1,6 @@
 #include "cluster/group/group_host.h"
 
+#include <algorithm>
 #include <functional>
 #include <latch>
 #include <map>
@@ -37,11 +38,16 @@ class GroupHost::Impl {
 
     [[nodiscard]] uint32_t workers() const { return static_cast<uint32_t>(workers_.size()); }
     Worker& worker(WorkerId id) { return *workers_.at(id.value()); }
-    Worker& worker_of(GroupId id) { return worker(plan_.at(id).worker); }
-    Group* group(GroupId id) {
-        const auto found = groups_.find(id);
-        return found == groups_.end() ? nullptr : found->second;
+    Worker& worker_of(GroupId id) {
+        const auto planned = plan_.find(id);
+        if (planned != plan_.end()) return worker(planned->second.worker);
+        return *workers_[id.value() % workers_.size()];
     }
+    Group* group(GroupId id) { return worker_of(id).group(id); }
+    [[nodiscard]] const std::vector<DiskGroup>& on_disk() const { return on_disk_; }
+    void create(const GroupOptions& options, StateMachine& machine,
+                std::function<void(Result<Group*>)> done);
+    void remove(GroupId id, std::function<void(Status)> done);
     std::vector<GroupReport> reports();
     storage::RocksEngine& engine() { return *engine_; }
     storage::DiskState disk_state() { return disk_->state(clock_.now()); }
@@ -57,6 +63,7 @@ class GroupHost::Impl {
     void failed(const Error& error);
     void make_workers();
     void make_house();
+    Status read_disk();
     Status load_groups();
     void report_loaded();
 
@@ -68,8 +75,8 @@ class GroupHost::Impl {
     std::unique_ptr<storage::LogWriter> writer_;
     std::vector<std::unique_ptr<Flusher>> flushers_;  // by worker
     std::vector<std::unique_ptr<Worker>> workers_;
-    std::map<GroupId, Plan> plan_;
-    std::map<GroupId, Group*> groups_;  // filled by start(), constant afterwards
+    std::vector<DiskGroup> on_disk_;
+    std::map<GroupId, Plan> plan_;  // constant once it runs
     MetricsShard* writer_metrics_ = nullptr;
     bool running_ = false;
     std::unique_ptr<Housekeeper> house_;  // gone before those it keeps house for
@@ -83,6 +90,7 @@ Status GroupHost::Impl::open() {
     Result<std::unique_ptr<storage::RocksEngine>> engine = storage::RocksEngine::open(storage);
     if (!engine) return engine.error();
     engine_ = std::move(*engine);
+    if (Status read = read_disk(); !read) return read;
 
     storage::DiskWatch::Probe probe = options_.disk_probe;
     if (!probe) probe = [path = options_.storage.data_dir] { return storage::disk_use(path); };
@@ -104,6 +112,17 @@ Status GroupHost::Impl::open() {
     writer_ = std::make_unique<storage::LogWriter>(engine_->log(), std::move(writer));
     make_workers();
     make_house();
+    return {};
+}
+
+Status GroupHost::Impl::read_disk() {
+    const Result<std::vector<GroupId>> groups = engine_->log().groups();
+    if (!groups) return groups.error();
+    for (const GroupId id : *groups) {
+        const Result<storage::GroupMeta> meta = engine_->log().meta(id);
+        if (!meta && meta.error().code == ErrorCode::Io) return meta.error();
+        on_disk_.push_back(DiskGroup{id, meta ? meta->replica : ReplicaId(), meta.ok()});
+    }
     return {};
 }
 
@@ -163,11 +182,7 @@ Status GroupHost::Impl::start() {
         return failure;
     }
     report_loaded();
-    std::vector<Housekeeper::Kept> kept;
-    for (const auto& [id, group] : groups_) {
-        kept.push_back({group, &worker_of(id)});
-    }
-    house_->start(std::move(kept));
+    house_->start();
     return {};
 }
 
@@ -186,7 +201,7 @@ Status GroupHost::Impl::load_groups() {
             const Result<Group*> group = workers_[at]->runner().add(plan.options, *plan.machine);
             const std::lock_guard lock(mutex);
             if (group) {
-                groups_.emplace(id, *group);
+                house_->keep(**group, *workers_[at]);
             } else {
                 failure = group.error();
             }
@@ -212,25 +227,50 @@ void GroupHost::Impl::report_loaded() {
     }
 }
 
+void GroupHost::Impl::create(const GroupOptions& options, StateMachine& machine,
+                             std::function<void(Result<Group*>)> done) {
+    Worker& worker = worker_of(options.id);
+    worker.post_reserved([this, &worker, &machine, options, done = std::move(done)] {
+        const Result<Group*> added = worker.runner().add(options, machine);
+        if (added) house_->keep(**added, worker);
+        if (done) done(added);
+    });
+}
+
+void GroupHost::Impl::remove(GroupId id, std::function<void(Status)> done) {
+    Worker& worker = worker_of(id);
+    worker.post_reserved([this, &worker, id, done = std::move(done)] {
+        if (const Group* group = worker.group(id)) house_->forget(*group);
+        const Status begun = worker.runner().remove(id, [done] {
+            if (done) done({});
+        });
+        if (!begun && done) done(begun);
+    });
+}
+
 std::vector<GroupReport> GroupHost::Impl::reports() {
     std::vector<GroupReport> reports;
     std::mutex mutex;
-    std::latch done(static_cast<std::ptrdiff_t>(groups_.size()));
-    const auto visit = [&](Group* group) {
+    std::latch done(static_cast<std::ptrdiff_t>(workers_.size()));
+    const auto visit = [&](Worker& worker) {
         {
             const std::lock_guard lock(mutex);
-            reports.push_back(GroupReport{group->id(), group->health(), group->failure()});
+            worker.runner().for_each([&reports](const Group& group) {
+                reports.push_back(GroupReport{group.id(), group.self(), group.health(),
+                                              group.configuration_index(), group.failure()});
+            });
         }
         done.count_down();
     };
-    for (const auto& [id, group] : groups_) {
+    for (const auto& worker : workers_) {
         if (running_) {
-            worker_of(id).post_reserved([&visit, group = group] { visit(group); });
+            worker->post_reserved([&visit, &worker] { visit(*worker); });
         } else {
-            visit(group);
+            visit(*worker);
         }
     }
     done.wait();
+    std::ranges::sort(reports, {}, &GroupReport::id);
     return reports;
 }
 
@@ -283,6 +323,16 @@ Worker& GroupHost::worker_of(GroupId id) {
 }
 Group* GroupHost::group(GroupId id) {
     return impl_->group(id);
+}
+const std::vector<DiskGroup>& GroupHost::on_disk() const {
+    return impl_->on_disk();
+}
+void GroupHost::create(const GroupOptions& options, StateMachine& machine,
+                       std::function<void(Result<Group*>)> done) {
+    impl_->create(options, machine, std::move(done));
+}
+void GroupHost::remove(GroupId id, std::function<void(Status)> done) {
+    impl_->remove(id, std::move(done));
 }
 std::vector<GroupReport> GroupHost::reports() {
     return impl_->reports();

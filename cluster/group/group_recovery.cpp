@@ -64,8 +64,12 @@ Group::~Group() = default;
 
 Status Group::recover() {
     Result<storage::GroupLog> log = context_.log.load(options_.id);
-    if (!log) return log.error();
+    if (!log) {
+        if (const auto meta = context_.log.meta(options_.id)) meta_ = *meta;
+        return log.error();
+    }
     if (!log->amnesia.empty() && !mutated(RuleMutant::KeepReplicaId)) {
+        meta_ = log->meta;
         fail(GroupHealth::Amnesic, log->amnesia);
         return {};
     }
@@ -137,7 +141,7 @@ Status Group::start_raft(const raft::HardState& hard_state, const raft::LogStart
 // R6: a replica that may have forgotten a promise must not speak under its old name. The state it
 // begins with is empty, on stable storage, before the first message could make it promise anything.
 Status Group::rejoin(ReplicaId self, const raft::Configuration& configuration) {
-    if (health() == GroupHealth::Sound) {
+    if (health() == GroupHealth::Sound || health() == GroupHealth::Removed) {
         return Error{ErrorCode::InvalidArgument, "this replica needs no new name"};
     }
     if (self.value() == 0 || self == meta_.replica || !raft::valid(configuration) ||
@@ -155,6 +159,7 @@ Status Group::rejoin(ReplicaId self, const raft::Configuration& configuration) {
 }
 
 void Group::begin_anew() {
+    if (health() == GroupHealth::Removed) return;
     meta_unwritten_ = true;
     renamed_ = true;
     // What is under way belongs to the old name: its completion means nothing any more.

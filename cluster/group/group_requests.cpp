@@ -36,6 +36,29 @@ raft::Configuration Group::configuration() const {
     return raft_ ? raft_->configuration() : raft::Configuration{};
 }
 
+LogIndex Group::configuration_index() const {
+    return raft_ ? raft_->configurations().latest_index() : LogIndex();
+}
+
+std::span<const raft::ConfigurationEntry> Group::configurations() const {
+    if (!raft_) return {};
+    return raft_->configurations().entries();
+}
+
+LogIndex Group::committed() const {
+    return raft_ ? raft_->log().committed() : LogIndex();
+}
+
+std::vector<GroupFollower> Group::followers() const {
+    std::vector<GroupFollower> followers;
+    if (!leading_) return followers;
+    for (const auto& [replica, progress] : raft_->progress()) {
+        followers.push_back(
+            {replica, progress.match(), progress.recently_active(), progress.priority()});
+    }
+    return followers;
+}
+
 Status Group::read(std::function<void(bool)> done) {
     if (health() != GroupHealth::Sound) return Error{ErrorCode::Unavailable, "out of service"};
     const Result<raft::ReadId> read = raft_->read_index();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proto/base/assert.h"
+#include "storage/keys.h"
 
 namespace quorate::cluster {
 
@@ -20,6 +21,11 @@ Result<Group*> GroupRunner::add(const GroupOptions& options, StateMachine& machi
         return Error{ErrorCode::AlreadyExists,
                      "group " + std::to_string(options.id.value()) + " is here already"};
     }
+    if (removals_.contains(options.id)) {
+        return Error{ErrorCode::Unavailable,
+                     "group " + std::to_string(options.id.value()) + " is being removed"};
+    }
+    cuts_.erase(options.id);  // one of before
     Result<std::unique_ptr<Group>> group = Group::open(options, context_, machine);
     if (!group) return group.error();
     Group* added = group->get();
@@ -33,6 +39,51 @@ Result<Group*> GroupRunner::add(const GroupOptions& options, StateMachine& machi
 Group* GroupRunner::find(GroupId id) {
     const auto found = groups_.find(id);
     return found == groups_.end() ? nullptr : found->second.get();
+}
+
+// First the log, then the state: the other order would leave a log whose state is gone. Whatever
+// the group has asked the flusher for comes back before the flush that ends the removal.
+Status GroupRunner::remove(GroupId id, std::function<void()> done) {
+    const auto [removal, created] = removals_.try_emplace(id);
+    if (!created) {
+        return Error{ErrorCode::Unavailable,
+                     "group " + std::to_string(id.value()) + " is being removed already"};
+    }
+    removal->second.done = std::move(done);
+    to_remove_.push_back(id);
+    auto found = groups_.extract(id);
+    if (!found) return {};
+    Group* group = found.mapped().get();
+    removal->second.group = std::move(found.mapped());
+    group->retire();
+    std::erase(touched_, group);
+    std::erase(held_, group);
+    for (Request& request : requests_) {
+        std::erase(request.writers, group);
+    }
+    return {};
+}
+
+void GroupRunner::remove_state(GroupId id) {
+    storage::StateBatch batch;
+    batch.set_prefix(storage::group_prefix(id));
+    batch.remove_range({}, {});
+    Status done = context_.state.write(batch);
+    const auto finish = [this, id] {
+        const auto removal = removals_.extract(id);
+        if (removal.mapped().done) removal.mapped().done();
+    };
+    if (done && context_.flusher != nullptr) {
+        context_.flusher->flush(finish);
+        return;
+    }
+    if (done) done = context_.state.flush();
+    if (done) {
+        finish();
+        return;
+    }
+    if (!options_.on_failure) QUORATE_FATAL(done.error().message.c_str());
+    options_.on_failure(done.error());
 }
 
 bool GroupRunner::turn() {
@@ -70,20 +121,26 @@ void GroupRunner::write_log() {
     for (const auto& [id, synced] : std::exchange(cuts_, {})) {
         if (Group* group = find(id)) group->cut(synced, request.batch);
     }
+    for (const GroupId id : to_remove_) {
+        request.batch.remove(id);
+    }
     if (writers.empty() && request.batch.empty()) return;
     figures_.groups_written = writers.size();
     figures_.entries_written = request.batch.entries();
-    requests_.push_back(std::move(writers));
+    requests_.push_back(Request{std::move(writers), std::exchange(to_remove_, {})});
     request.done = options_.post_log_done;
     sink_.submit(std::move(request));
 }
 
 void GroupRunner::log_done() {
     ASSERT(!requests_.empty(), "a request completed that was never made");
-    const std::vector<Group*> writers = std::move(requests_.front());
+    const Request request = std::move(requests_.front());
     requests_.pop_front();
-    for (Group* group : writers) {
+    for (Group* group : request.writers) {
         group->persisted();
+    }
+    for (const GroupId id : request.removed) {
+        remove_state(id);
     }
     for (Group* group : std::exchange(held_, {})) {
         group->touch();

@@ -47,10 +47,17 @@ class GroupRunner {
     GroupRunner(const GroupRunner&) = delete;
     GroupRunner& operator=(const GroupRunner&) = delete;
 
-    // Opens the group. AlreadyExists for a second one of the same id.
+    // Opens the group. AlreadyExists for a second one of the same id, Unavailable while one is
+    // being removed.
     [[nodiscard]] Result<Group*> add(const GroupOptions& options, StateMachine& machine);
-    // Null when not here. Pointers stay valid as long as the runner.
+    // Null when not here. Pointers stay valid until the group is removed, or the runner gone.
     [[nodiscard]] Group* find(GroupId id);
+    // This copy takes no part from now on, whether it is open or only on the disk: its machine is
+    // unloaded, and then everything of it is removed, its promises included. `done` runs when that
+    // is on stable storage; until then it cannot be added again, and a crash leaves either the copy
+    // as it was, or none. Not from within a callback of the group.
+    // *Errors*: Unavailable while it is being removed already.
+    [[nodiscard]] Status remove(GroupId id, std::function<void()> done);
     template <typename Visit>
     void for_each(Visit&& visit) {
         for (auto& [id, group] : groups_)
@@ -75,17 +82,29 @@ class GroupRunner {
     void write_log();
     [[nodiscard]] bool any_needs_ticks() const;
     void apply();
+    void remove_state(GroupId id);
+
+    struct Request {
+        std::vector<Group*> writers;   // whose appends it carries
+        std::vector<GroupId> removed;  // and of which nothing is left in the log
+    };
+    struct Removal {
+        std::unique_ptr<Group> group;  // null: was not open
+        std::function<void()> done;
+    };
 
     GroupContext context_;
     storage::LogSink& sink_;
     GroupRunnerOptions options_;
     std::map<GroupId, std::unique_ptr<Group>> groups_;
     std::chrono::nanoseconds next_tick_{};
-    std::vector<Group*> touched_;               // to be looked at in the next turn
-    std::vector<Group*> turn_;                  // of this turn
-    std::vector<Group*> held_;                  // with commands that wait until the disk is done
-    std::map<GroupId, LogIndex> cuts_;          // synced, to be cut in the next turn
-    std::deque<std::vector<Group*>> requests_;  // under way: whose appends they carry
+    std::vector<Group*> touched_;          // to be looked at in the next turn
+    std::vector<Group*> turn_;             // of this turn
+    std::vector<Group*> held_;             // with commands that wait until the disk is done
+    std::map<GroupId, LogIndex> cuts_;     // synced, to be cut in the next turn
+    std::deque<Request> requests_;         // under way
+    std::map<GroupId, Removal> removals_;  // until nothing is left of them
+    std::vector<GroupId> to_remove_;       // with the next write
     storage::StateBatch state_batch_;
     TurnFigures figures_;
     GroupCounters counters_;

@@ -21,6 +21,7 @@ void log_unsound(const Log& log, GroupId group, GroupHealth health, const std::s
         {"group", group.value()}, {"what", failure}, {"rebuild", kRebuild}};
     switch (health) {
         case GroupHealth::Sound:
+        case GroupHealth::Removed:
             return;
         case GroupHealth::Amnesic:
             log.error("replica has lost what it promised and takes no part", fields);
@@ -31,12 +32,25 @@ void log_unsound(const Log& log, GroupId group, GroupHealth health, const std::s
     }
 }
 
-void Housekeeper::start(std::vector<Kept> groups) {
+void Housekeeper::start() {
     ASSERT(!thread_.joinable(), "a house is kept once");
-    groups_ = std::move(groups);
-    for (const Kept& kept : groups_)
-        told_.push_back(kept.group->health() != GroupHealth::Sound);
+    {
+        // The owner has reported what it found.
+        const std::lock_guard lock(groups_mutex_);
+        for (Kept& kept : groups_)
+            kept.told = kept.group->health() != GroupHealth::Sound;
+    }
     thread_ = std::thread([this] { run(); });
+}
+
+void Housekeeper::keep(const Group& group, Worker& worker) {
+    const std::lock_guard lock(groups_mutex_);
+    groups_.push_back(Kept{++last_serial_, &group, &worker, false});
+}
+
+void Housekeeper::forget(const Group& group) {
+    const std::lock_guard lock(groups_mutex_);
+    std::erase_if(groups_, [&group](const Kept& kept) { return kept.group == &group; });
 }
 
 void Housekeeper::stop() {
@@ -58,22 +72,29 @@ void Housekeeper::ask(Worker& worker, std::function<void()> done) {
 Status Housekeeper::flush() {
     const std::lock_guard one(flush_mutex_);
     // What is read here was written before the flush begins, so the flush covers it.
-    std::vector<LogIndex> synced;
-    synced.reserve(groups_.size());
-    for (const Kept& kept : groups_) {
-        synced.push_back(kept.group->synced_candidate());
+    std::map<uint64_t, LogIndex> synced;
+    {
+        const std::lock_guard lock(groups_mutex_);
+        for (const Kept& kept : groups_) {
+            synced.emplace(kept.serial, kept.group->synced_candidate());
+        }
     }
     if (Status flushed = engine_.state().flush(); !flushed) return flushed;
-    for (std::size_t i = 0; i < groups_.size(); ++i) {
-        const Kept& kept = groups_[i];
-        kept.worker->post_reserved([kept, index = synced[i]] {
-            kept.worker->runner().state_synced(kept.group->id(), index);
-        });
+    // It says nothing of a group that was made since, also if one of the same id was there before.
+    const std::lock_guard lock(groups_mutex_);
+    for (const Kept& kept : groups_) {
+        const auto read = synced.find(kept.serial);
+        if (read == synced.end()) continue;
+        kept.worker->post_reserved(
+            [worker = kept.worker, id = kept.group->id(), index = read->second] {
+                worker->runner().state_synced(id, index);
+            });
     }
     return {};
 }
 
-uint64_t Housekeeper::log_bytes() const {
+uint64_t Housekeeper::log_bytes() {
+    const std::lock_guard lock(groups_mutex_);
     uint64_t bytes = 0;
     for (const Kept& kept : groups_) {
         bytes += kept.group->log_bytes();
@@ -95,15 +116,17 @@ void Housekeeper::report_errors() {
 
 // A replica that stopped since the start: its worker knows why.
 void Housekeeper::report_unsound() {
-    for (std::size_t at = 0; at < groups_.size(); ++at) {
-        const Kept& kept = groups_[at];
+    const std::lock_guard lock(groups_mutex_);
+    for (Kept& kept : groups_) {
         const bool sound = kept.group->health() == GroupHealth::Sound;
-        if (!sound && !told_[at] && options_.log != nullptr) {
-            kept.worker->post_reserved([group = kept.group, &log = *options_.log] {
-                log_unsound(log, group->id(), group->health(), group->failure());
-            });
+        if (!sound && !kept.told && options_.log != nullptr) {
+            kept.worker->post_reserved(
+                [worker = kept.worker, id = kept.group->id(), &log = *options_.log] {
+                    const Group* group = worker->group(id);
+                    if (group != nullptr) log_unsound(log, id, group->health(), group->failure());
+                });
         }
-        told_[at] = !sound;
+        kept.told = !sound;
     }
 }
 

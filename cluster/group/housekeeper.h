@@ -2,8 +2,8 @@
 // or old, tells the groups how far their logs may be cut, flushes when a group asks, writes the
 // durable mark and reports what the disk got wrong.
 //
-// *Thread*: `start` and `stop` from the owner's; `ask` and `flush` from any. The work is done on
-// a thread of its own, `flush` on the caller's. *Owner*: the GroupHost. *Errors*: a flush that
+// *Thread*: `start` and `stop` from the owner's; all else from any. The work is done on a thread of
+// its own, `flush` on the caller's. *Owner*: the GroupHost. *Errors*: a flush that
 // fails is `failed`'s: nothing may follow it. A durable mark that cannot be written is logged.
 #pragma once
 
@@ -40,11 +40,6 @@ class Housekeeper {
         const Log* log = nullptr;         // null: silent
         std::function<void(const Error&)> failed;
     };
-    struct Kept {
-        Group* group = nullptr;
-        Worker* worker = nullptr;
-    };
-
     // Engine and clock outlive it.
     Housekeeper(storage::RocksEngine& engine, const Clock& clock, Options options)
         : engine_(engine), clock_(clock), options_(std::move(options)) {}
@@ -52,10 +47,14 @@ class Housekeeper {
     Housekeeper(const Housekeeper&) = delete;
     Housekeeper& operator=(const Housekeeper&) = delete;
 
-    // Once. Groups and workers stay until `stop`.
-    void start(std::vector<Kept> groups);
+    // Once.
+    void start();
     // What was asked for and not begun is dropped: the process ends.
     void stop();
+    // The group is kept house for until it is forgotten, which its worker has to do before it goes.
+    // The worker stays until `stop`.
+    void keep(const Group& group, Worker& worker);
+    void forget(const Group& group);
     // Posts `done` to the worker after a flush that begins after this call. Also before `start`.
     void ask(Worker& worker, std::function<void()> done);
     // Flushes now. Requires: started.
@@ -64,22 +63,29 @@ class Housekeeper {
   private:
     using Asked = std::vector<std::pair<Worker*, std::function<void()>>>;
 
+    struct Kept {
+        uint64_t serial = 0;  // never given twice
+        const Group* group = nullptr;
+        Worker* worker = nullptr;
+        bool told = false;  // that it is not sound
+    };
+
     void run();
     void serve(Asked asked);
     void look();
     void write_mark();
-    [[nodiscard]] uint64_t log_bytes() const;
+    [[nodiscard]] uint64_t log_bytes();
     void report_errors();
     void report_unsound();
 
     storage::RocksEngine& engine_;
     const Clock& clock_;
     const Options options_;
-    std::vector<Kept> groups_;  // constant after `start`
+    std::mutex groups_mutex_;  // while it is held no group goes
+    std::vector<Kept> groups_;
+    uint64_t last_serial_ = 0;
 
-    // The thread's own: what was reported (of each group that it is not sound), and since when
-    // there is something to flush.
-    std::vector<bool> told_;
+    // The thread's own: what was reported, and since when there is something to flush.
     std::array<uint64_t, storage::kStorageOps> reported_errors_{};
     uint64_t reported_corrupt_ = 0;
     std::chrono::nanoseconds dirty_since_{};
@@ -88,7 +94,7 @@ class Housekeeper {
     std::mutex mutex_;
     std::condition_variable wake_;
     bool stopping_ = false;
-    Asked asked_;  // one a group at most
+    Asked asked_;  // two a group at most: for itself, and to be removed
     std::thread thread_;
 };
 

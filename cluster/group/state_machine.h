@@ -47,6 +47,10 @@ class StateMachine {
     virtual void on_leader(Term term) = 0;
     // It led in an earlier term and does not any more. Commands it proposed may still be applied.
     virtual void on_follower(Term term) = 0;
+
+    // The replica was removed from this node: the store that `load` gave and the group are about to
+    // go. Another may be loaded later.
+    virtual void unloaded() {}
 };
 
 }  // namespace quorate::cluster

@@ -149,6 +149,8 @@ class RaftNode {
     [[nodiscard]] ReplicaId leader() const { return leader_; }
     [[nodiscard]] ReplicaId self() const { return options_.self; }
     [[nodiscard]] const RaftLog& log() const { return log_; }
+    // What it knows of the others' logs; empty unless it leads.
+    [[nodiscard]] const std::map<ReplicaId, Progress>& progress() const { return progress_; }
     // The entry that opened this leader's term. Requires: role() == Leader.
     [[nodiscard]] LogIndex term_start() const { return term_start_; }
     // False while ticks change nothing: quiescent, or a lone voter that leads nobody else.

@@ -88,6 +88,7 @@ class ToyMachine final : public cluster::StateMachine {
         if (on_applied) on_applied();
     }
     void on_follower(Term /*term*/) override { leading_ = false; }
+    void unloaded() override { ++unloads_; }
 
     // What everything applied so far comes to.
     [[nodiscard]] uint64_t digest() const {
@@ -110,6 +111,7 @@ class ToyMachine final : public cluster::StateMachine {
     [[nodiscard]] ClusterTime time() const { return time_; }
     [[nodiscard]] bool leading() const { return leading_; }
     [[nodiscard]] uint64_t refused() const { return refused_; }
+    [[nodiscard]] int unloads() const { return unloads_; }
 
     std::function<void()> on_applied;
 
@@ -126,6 +128,7 @@ class ToyMachine final : public cluster::StateMachine {
     ClusterTime time_;
     bool leading_ = false;
     uint64_t refused_ = 0;
+    int unloads_ = 0;
 };
 
 }  // namespace quorate::sim
