@@ -92,6 +92,7 @@ void Client::attach(const AttachRequest& request) {
 
 void Client::detach(DetachHow how, std::optional<uint32_t> new_expiry_seconds,
                     MessageNumber highest_written) {
+    front_end_.publishes().gone(*this);
     front_end_.subscriptions().drop_all(*this);
     front_end_.sessions().detach(*this, how, new_expiry_seconds, highest_written);
 }

@@ -104,6 +104,8 @@ class Client final : public ChannelHost {
     bool durable_ : 1 = false;
     bool acks_staged_ : 1 = false;
     bool want_staged_ : 1 = false;
+    bool want_again_ : 1 = false;    // ... as Want::again
+    bool gap_asked_ : 1 = false;     // numbers are missing and were asked for
     bool busy_ : 1 = false;          // waits for credit
     bool replay_waits_ : 1 = false;  // retained messages, for room
     bool closed_ : 1 = false;        // the channel asked for the end

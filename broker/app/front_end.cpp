@@ -395,7 +395,10 @@ void FrontEnd::on_tick(std::chrono::nanoseconds now) {
     if (now_ - last_sweep_ < LoopTime(1000)) return;
     last_sweep_ = now_;
     publishes_->sweep(now_, options_.publish_timeout);
-    sessions_->sweep(now_, options_.attach_timeout);
+    // Alone, an answer comes as soon as the disk lets it; among others it may never come.
+    const bool among_others = port_->owner_distributes();
+    sessions_->sweep(now_, among_others ? options_.publish_timeout : options_.attach_timeout);
+    if (among_others) subscriptions_->sweep(now_, options_.publish_timeout);
     retained_->sweep();
     update_metrics();
 }
@@ -449,9 +452,8 @@ void FrontEnd::on_credit() {
 }
 
 void FrontEnd::on_moved(ShardId shard) {
-    for (const auto& client : clients_) {
-        if (client != nullptr && client->shard_ == shard) sessions_->window_open(*client);
-    }
+    sessions_->on_moved(shard);
+    retained_->on_moved(shard);
 }
 
 void FrontEnd::update_metrics() {

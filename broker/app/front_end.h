@@ -94,6 +94,8 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     [[nodiscard]] Client* client(uint32_t slot) {
         return slot < clients_.size() ? clients_[slot].get() : nullptr;
     }
+    // All slots are below it.
+    [[nodiscard]] uint32_t slots() const { return static_cast<uint32_t>(clients_.size()); }
     [[nodiscard]] cluster::LoopPort& port() { return *port_; }
     [[nodiscard]] ChannelContext& channel_context() { return context_; }
     [[nodiscard]] PublishDesk& publishes() { return *publishes_; }

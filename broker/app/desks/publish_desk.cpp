@@ -20,9 +20,13 @@ constexpr std::size_t kKeepBytes = 64 << 10;
 }  // namespace
 
 PublishDesk::PublishDesk(FrontEnd& front_end, cluster::LoopPort& port, LocalSubscriptions& local)
-    : front_end_(front_end), port_(port), cache_(local, port) {}
+    : front_end_(front_end),
+      port_(port),
+      among_others_(port.owner_distributes()),
+      cache_(local, port) {}
 
 PublishVerdict PublishDesk::publish(Client& from, const InboundPublish& publish) {
+    if (among_others_) return in_stream(&from, publish);
     const std::string_view topic = publish.message.topic;
     if (publish.message.retain || (!held_.empty() && held_.contains(std::string(topic)))) {
         return by_owner(&from, publish);
@@ -118,10 +122,26 @@ PublishVerdict PublishDesk::by_owner(Client* from, const InboundPublish& publish
     return {answered ? PublishVerdict::Kind::Pending : PublishVerdict::Kind::Done, {}};
 }
 
+PublishVerdict PublishDesk::in_stream(Client* from, const InboundPublish& publish) {
+    const bool answered = publish.message.qos != mqtt::QoS::AtMostOnce;
+    const cluster::Ticket ticket = answered ? open(from, publish) : 0;
+    if (!port_.publish_to_owner(ticket, publish.message, false)) {
+        if (answered) close(ticket);
+        return {PublishVerdict::Kind::Busy, {}};
+    }
+    if (!answered) return {PublishVerdict::Kind::Done, {}};
+    find(ticket)->awaited = 1;
+    return {PublishVerdict::Kind::Pending, {}};
+}
+
 void PublishDesk::publish_own(const mqtt::MessageView& message) {
     InboundPublish publish;
     publish.message = message;
-    (void)by_owner(nullptr, publish);
+    (void)(among_others_ ? in_stream(nullptr, publish) : by_owner(nullptr, publish));
+}
+
+void PublishDesk::gone(const Client& client) {
+    if (among_others_) port_.publisher_gone(client.publisher());
 }
 
 uint32_t PublishDesk::offer_local(const RoutePlan& plan, const mqtt::MessageView& message) {

@@ -1,6 +1,9 @@
 // The way of a PUBLISH through its loop: to this loop's own subscribers at once, to other loops,
 // shards and groups by the port; and the tickets of those that wait for an answer.
 //
+// Among other nodes all of them go to the owners of their topics and by nothing else: what is for
+// this loop's subscribers comes back as a copy.
+//
 // Thread: the loop's. Owner: the front-end. Errors: refusals come back as reason codes.
 // Spec; MQTT 5 §3.3.1.3 (RETAIN), §4.6 (ordering).
 #pragma once
@@ -30,6 +33,8 @@ class PublishDesk {
     [[nodiscard]] PublishVerdict publish(Client& from, const InboundPublish& publish);
     // A message of the broker itself ($SYS): QoS 0, unanswered; dropped without credit.
     void publish_own(const mqtt::MessageView& message);
+    // Its connection is over, and with it what it waited for.
+    void gone(const Client& client);
 
     void on_publishes(const cluster::PublishBatch& batch);
     void on_taken(const cluster::TakenBatch& batch);
@@ -57,7 +62,10 @@ class PublishDesk {
 
     [[nodiscard]] PublishVerdict route(Client& from, const InboundPublish& publish,
                                        const RoutePlan& plan);
+    // To the owner, and by nothing else until that has it: of a retained topic.
     [[nodiscard]] PublishVerdict by_owner(Client* from, const InboundPublish& publish);
+    // The same among other nodes, where the port keeps the order.
+    [[nodiscard]] PublishVerdict in_stream(Client* from, const InboundPublish& publish);
     uint32_t offer_local(const RoutePlan& plan, const mqtt::MessageView& message);
 
     [[nodiscard]] const RoutePlan& plan_for(std::string_view topic);
@@ -69,6 +77,7 @@ class PublishDesk {
 
     FrontEnd& front_end_;
     cluster::LoopPort& port_;
+    const bool among_others_;  // LoopPort::owner_distributes()
     RouteCache cache_;
     EncodedPublishCache encoded_;
     std::vector<Waiting> tickets_;

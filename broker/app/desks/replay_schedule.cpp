@@ -82,6 +82,22 @@ ReplaySchedule::Replay* ReplaySchedule::arrived(uint64_t token, Who& who) {
     return nullptr;
 }
 
+std::vector<ReplaySchedule::Page> ReplaySchedule::under_way() {
+    std::erase_if(pages_, [&](const auto& page) {
+        const auto found = clients_.find(page.second);
+        return found == clients_.end() || found->second.token != page.first;
+    });
+    std::vector<Page> pages;
+    for (const auto& [token, who] : pages_)
+        pages.push_back({token, who, &clients_.at(who).replays.front()});
+    return pages;
+}
+
+void ReplaySchedule::lost(uint64_t token) {
+    Who who;
+    if (arrived(token, who) != nullptr) settle(who, Then::GoOn);
+}
+
 void ReplaySchedule::settle(Who who, Then then) {
     Client& client = clients_.at(who);
     switch (then) {

@@ -58,6 +58,15 @@ class ReplaySchedule {
     // Its page is asked for under `token`.
     void ask(Who who, uint64_t token);
     void wait(Who who);
+    // Pages under way, with their replays; those that are nobody's any more are forgotten.
+    struct Page {
+        uint64_t token = 0;
+        Who who;
+        const Replay* replay = nullptr;
+    };
+    [[nodiscard]] std::vector<Page> under_way();
+    // The page will not come: its replay goes on where it was when it is the client's turn again.
+    void lost(uint64_t token);
     // The page has come. Null: cancelled or dropped meanwhile. Otherwise settle() must follow.
     [[nodiscard]] Replay* arrived(uint64_t token, Who& who);
     void settle(Who who, Then then);

@@ -40,6 +40,10 @@ void RetainedDesk::begin(Client& client, const SubscribeEntry& entry, uint32_t s
     replay.subscription_id = subscription_id;
     if (const auto shard = cluster::shard_of_filter(entry.filter, port_.layout())) {
         replay.todo.push_back({*shard, {}});
+    } else if (among_others_) {
+        // One at a time, since each may be led elsewhere; from the last on, as `todo` is taken.
+        for (uint32_t s = port_.layout().shards; s > 0; --s)
+            replay.todo.push_back({ShardId(s - 1), {}});
     } else {
         replay.whole_worker = true;
         // The lowest shard of each worker: the scan goes on from there over its others.
@@ -119,6 +123,11 @@ void RetainedDesk::ask(Client& client, const ReplaySchedule::Replay& replay, uin
 
 // The last page is asked for also where nothing is retained: its end has to be noted.
 void RetainedDesk::pass_empty_shards(cluster::RetainedQuery& query) {
+    if (among_others_) {  // what others hold is not known here
+        const ShardId next = query.at.shard.next();
+        if (next.value() < port_.layout().shards) query.durable->then = next;
+        return;
+    }
     const auto filled = port_.next_retained(query.at.shard);
     if (filled && *filled != query.at.shard) query.at = {*filled, {}};
     query.durable->then = port_.next_retained(query.at.shard.next());
@@ -138,6 +147,18 @@ void RetainedDesk::on_page(const cluster::RetainedPage& page) {
         }
     }
     ask_next();
+}
+
+void RetainedDesk::on_moved(ShardId shard) {
+    bool any = false;
+    for (const ReplaySchedule::Page& page : schedule_.under_way()) {
+        const Client* client = client_of(page.who);
+        const bool by_session = client != nullptr && client->durable_ && client->shard_ == shard;
+        if (!by_session && page.replay->todo.back().shard != shard) continue;
+        schedule_.lost(page.token);
+        any = true;
+    }
+    if (any) ask_next();
 }
 
 RetainedDesk::Then RetainedDesk::take(Client& client, ReplaySchedule::Replay& replay,

@@ -28,7 +28,10 @@ class FrontEnd;
 class RetainedDesk {
   public:
     RetainedDesk(FrontEnd& front_end, cluster::LoopPort& port, uint32_t pages_max)
-        : front_end_(front_end), port_(port), pages_max_(pages_max) {}
+        : front_end_(front_end),
+          port_(port),
+          among_others_(port.owner_distributes()),
+          pages_max_(pages_max) {}
 
     // Of a memory session. `entry.qos` is what was granted.
     void begin(Client& client, const SubscribeEntry& entry, uint32_t subscription_id);
@@ -38,6 +41,8 @@ class RetainedDesk {
     void cancel(const Client& client, std::string_view filter);
     void drop(const Client& client);
     void on_page(const cluster::RetainedPage& page);
+    // Pages that were asked for at the shard may be lost: they are asked for again.
+    void on_moved(ShardId shard);
     // After anything that may have made room for a client that waits for it.
     void on_room(Client& client);
     // The same for all of them; also for durable sessions, whose queues other events empty too.
@@ -55,6 +60,7 @@ class RetainedDesk {
 
     void add(Client& client, ReplaySchedule::Replay&& replay);
     void ask_next();
+    // Where a scan by a durable session goes on after its shard.
     void pass_empty_shards(cluster::RetainedQuery& query);
     void ask(Client& client, const ReplaySchedule::Replay& replay, uint32_t room);
     Then take(Client& client, ReplaySchedule::Replay& replay, const cluster::RetainedPage& page);
@@ -68,6 +74,7 @@ class RetainedDesk {
 
     FrontEnd& front_end_;
     cluster::LoopPort& port_;
+    const bool among_others_;  // LoopPort::owner_distributes()
     uint32_t pages_max_;
     ReplaySchedule schedule_;
     uint64_t next_token_ = 1;

@@ -1,5 +1,6 @@
 #include "broker/app/desks/session_desk.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -189,8 +190,9 @@ PublishVerdict SessionDesk::publish_qos2(Client& client, const InboundPublish& p
     body.epoch = client.epoch_;
     body.packet_id = publish.packet_id;
     body.message = flat;
-    const uint64_t token = begin(client, Putting{publish.ticket});
-    if (port_.command(client.shard_, token, body)) {
+    const uint64_t token = begin(client, Putting{publish.ticket, publish.packet_id});
+    // Not before a release of its packet identifier.
+    if (!deferred_.contains(client.shard_) && port_.command(client.shard_, token, body)) {
         ++puts_;
         return {PublishVerdict::Kind::Pending, {}};
     }
@@ -245,6 +247,7 @@ void SessionDesk::end_turn() {
         if (client == nullptr || client->generation() != entry.who.generation) continue;
         front_end_.refuse_attach(*client, entry.reason);
     }
+    if (any_moved_) want_moved();
     std::vector<Staged> staged;
     staged.swap(staged_);
     for (const Staged& entry : staged) {
@@ -257,21 +260,6 @@ void SessionDesk::end_turn() {
         }
         if (client->want_staged_) send_want(*client);
     }
-}
-
-// Half the room is left at the least when more is asked for, so that deliveries do not pause; with
-// less of it the connection says when its output is written.
-void SessionDesk::send_want(Client& client) {
-    client.want_staged_ = false;
-    const Channel& channel = client.channel();
-    const uint64_t most = front_end_.channel_context().limits.max_output_bytes;
-    const uint64_t waits = client.output_bytes();
-    const uint64_t room = most > waits ? most - waits : 0;
-    if (room <= most / 2) client.await_drain();
-    Client::Extras& extras = client.extras();
-    extras.granted = extras.received + room;
-    port_.want({client.shard_, client.session_, client.epoch_, channel.next_number(),
-                channel.credit(), extras.received, room});
 }
 
 bool SessionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
@@ -302,6 +290,7 @@ bool SessionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
         return true;
     }
     if (const auto* putting = std::get_if<Putting>(&operation.kind)) {
+        if (putting->told) return true;
         const auto* result = std::get_if<cluster::OutboxPutResult>(&answer.result);
         front_end_.note_ack(mqtt::QoS::ExactlyOnce, operation.since);
         client->channel().on_published(
@@ -319,41 +308,10 @@ bool SessionDesk::on_answer(uint64_t token, const cluster::Answer& answer) {
     return true;
 }
 
-void SessionDesk::on_deliveries(const cluster::DeliveryBatch& batch) {
-    const LoopTime now = front_end_.now();
-    batch.for_each([&](const cluster::DeliveryView& view) {
-        Client* client = front_end_.client(view.connection.slot);
-        if (client == nullptr || client->generation() != view.connection.generation) return;
-        if (client->epoch_ != view.epoch || !client->attached_) return;
-        if (view.number.value() == 0) {
-            Offer offer;
-            offer.message = &view.message;
-            offer.retain = view.retain;
-            offer.subscription_ids = view.subscription_ids;
-            client->channel().offer(now, offer);
-            return;
-        }
-        Delivery delivery;
-        delivery.number = view.number;
-        delivery.message = &view.message;
-        delivery.dup = view.dup;
-        delivery.pubrec_known = view.pubrec_known;
-        delivery.subscription_ids = view.subscription_ids;
-        // Out of the window: the shard sent by an older Want; the next one asks for it again.
-        // Settled unsent: its number is free without a packet from the client.
-        const DeliverResult result = client->channel().deliver(delivery);
-        Client::Extras& extras = client->extras();
-        extras.received += cluster::delivery_bytes(view);
-        const uint64_t reserve = front_end_.channel_context().limits.max_output_bytes / 2;
-        if (result == DeliverResult::OutOfWindow || result == DeliverResult::Settled ||
-            extras.received + reserve >= extras.granted) {
-            window_open(*client);
-        }
-    });
-}
-
 void SessionDesk::on_let_go(const cluster::LetGoRequest& request) {
     const cluster::LetGo& let_go = request.let_go;
+    // The end of an earlier start of this node is told by others.
+    if (let_go.connection.incarnation != port_.incarnation()) return;
     Client* client = front_end_.client(let_go.connection.slot);
     if (client != nullptr && client->generation() == let_go.connection.generation) {
         if (client->attached_ && client->epoch_ == let_go.epoch) {
@@ -376,13 +334,46 @@ void SessionDesk::on_let_go(const cluster::LetGoRequest& request) {
 
 void SessionDesk::sweep(LoopTime now, LoopTime limit) {
     std::vector<Client*> late;
+    std::vector<uint64_t> puts;
     for (auto& [token, operation] : operations_) {
-        if (!std::holds_alternative<Attaching>(operation.kind)) continue;
         if (now - operation.since < limit) continue;
-        if (Client* client = of(operation)) late.push_back(client);
+        if (std::holds_alternative<Attaching>(operation.kind)) {
+            if (Client* client = of(operation)) late.push_back(client);
+        } else if (const auto* putting = std::get_if<Putting>(&operation.kind)) {
+            if (among_others_ && !putting->told) puts.push_back(token);
+        }
     }
     for (Client* client : late) {
         front_end_.refuse_attach(*client, mqtt::ReasonCode::ServerUnavailable);
+    }
+    refuse_late_puts(puts);
+    std::vector<Staged> gaps;
+    gaps.swap(gaps_);
+    for (const Staged& entry : gaps) {
+        Client* client = front_end_.client(entry.client);
+        if (client == nullptr || client->generation() != entry.generation) continue;
+        if (!client->gap_asked_) continue;
+        client->gap_asked_ = false;
+        if (client->attached_) want_again(*client);
+    }
+}
+
+// The identifier is free again for the client, so it has to be free in the session before a new
+// PUBLISH takes it: the Release follows the put in the same lane.
+void SessionDesk::refuse_late_puts(const std::vector<uint64_t>& tokens) {
+    for (const uint64_t token : tokens) {
+        const auto found = operations_.find(token);
+        if (found == operations_.end()) continue;
+        auto& putting = std::get<Putting>(found->second.kind);
+        putting.told = true;
+        Client* client = of(found->second);
+        if (client == nullptr) continue;
+        const uint32_t ticket = putting.channel_ticket;
+        send_or_defer(client->shard_, next_token_,
+                      cluster::Release{client->session_, client->epoch_, putting.packet_id});
+        next_token_ += 2;
+        client->channel().on_published(ticket, mqtt::ReasonCode::ImplementationSpecificError);
+        front_end_.after_event(*client);
     }
 }
 

@@ -26,7 +26,10 @@ class FrontEnd;
 class SessionDesk {
   public:
     SessionDesk(FrontEnd& front_end, cluster::LoopPort& port)
-        : front_end_(front_end), port_(port) {}
+        : front_end_(front_end),
+          port_(port),
+          among_others_(port.owner_distributes()),
+          moved_(among_others_ ? port.layout().shards : 0) {}
 
     void attach(Client& client, const AttachRequest& request);
     void detach(Client& client, DetachHow how, std::optional<uint32_t> new_expiry_seconds,
@@ -41,10 +44,14 @@ class SessionDesk {
     void on_deliveries(const cluster::DeliveryBatch& batch);
     void on_let_go(const cluster::LetGoRequest& request);
     void on_credit();
+    // What its leader had sent, or was asked for, may be lost.
+    void on_moved(ShardId shard);
 
     // Sends what this turn has gathered: one Ack and one Want per client.
     void end_turn();
-    // Attaches without an answer for longer than `limit` are refused (G10).
+    // Attaches without an answer for longer than `limit` are refused (G10), and among other nodes
+    // QoS 2 publishes too. A session that is attached after all is detached then; a publish that is
+    // committed after all is delivered, and its packet identifier was released at once.
     void sweep(LoopTime now, LoopTime limit);
     [[nodiscard]] std::size_t waiting() const { return operations_.size(); }
     // QoS 2 publishes of durable sessions that are not yet committed.
@@ -55,6 +62,8 @@ class SessionDesk {
     struct Detaching {};
     struct Putting {
         uint32_t channel_ticket = 0;
+        PacketId packet_id;
+        bool told = false;  // that it is refused: nobody waits any more
     };
     struct Releasing {
         PacketId packet_id;
@@ -84,10 +93,15 @@ class SessionDesk {
     void send_acks(Client& client);
     void send_want(Client& client);
     void stage(Client& client);
+    // Numbers below this one are missing: everything from the first of them on is sent again.
+    void want_again(Client& client);
+    void want_moved();
+    void refuse_late_puts(const std::vector<uint64_t>& tokens);
     [[nodiscard]] Client* of(const Operation& operation);
 
     FrontEnd& front_end_;
     cluster::LoopPort& port_;
+    const bool among_others_;  // LoopPort::owner_distributes()
     uint64_t next_token_ = 1;  // odd: this desk's
     std::size_t puts_ = 0;
     std::unordered_map<uint64_t, Operation> operations_;
@@ -97,6 +111,9 @@ class SessionDesk {
         uint32_t generation = 0;
     };
     std::vector<Staged> staged_;
+    std::vector<Staged> gaps_;  // asked again and had nothing since
+    std::vector<bool> moved_;   // by shard, in this turn
+    bool any_moved_ = false;
     // Attaches that are refused at the end of the turn: a channel is not answered from within its
     // own question.
     struct Refused {

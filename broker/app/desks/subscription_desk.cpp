@@ -48,17 +48,24 @@ Client* SubscriptionDesk::client_of(uint32_t slot, uint32_t generation) {
     return client != nullptr && client->generation() == generation ? client : nullptr;
 }
 
-void SubscriptionDesk::subscribe(Client& client, SubscribeRequest&& packet) {
-    const uint64_t id = next_token();
+SubscriptionDesk::Request& SubscriptionDesk::open(uint64_t id, const Client& client,
+                                                  PacketId packet_id) {
     Request& request = requests_[id];
     request.client = client.slot();
     request.generation = client.generation();
-    request.packet_id = packet.packet_id;
+    request.packet_id = packet_id;
+    request.since = front_end_.now();
+    request.awaited = 1;  // whoever opened it
+    return request;
+}
+
+void SubscriptionDesk::subscribe(Client& client, SubscribeRequest&& packet) {
+    const uint64_t id = next_token();
+    Request& request = open(id, client, packet.packet_id);
     request.entries = std::move(packet.entries);
     request.codes.assign(request.entries.size(), mqtt::ReasonCode::QuotaExceeded);
     request.is_new.assign(request.entries.size(), false);
     request.replays.assign(request.entries.size(), {});
-    request.awaited = 1;  // this function
     request.subscription_id = packet.subscription_id;
     if (client.durable_) {
         subscribe_durable(client, id, request);
@@ -96,6 +103,7 @@ void SubscriptionDesk::subscribe_durable(Client& client, uint64_t id, Request& r
                                  scan_allowed(entry.filter, limits_.scan_levels_min)});
         request.durable_entries.push_back(i);
     }
+    if (told_ > 0) keep_named(client, filters);
     const uint64_t token = next_token();
     if (!port_.command(client.shard_, token, body)) return;  // every code stays QuotaExceeded
     commands_[token] = {id, std::nullopt};
@@ -157,12 +165,8 @@ void SubscriptionDesk::leave_group(Client& client, const std::string& filter, Sh
 
 void SubscriptionDesk::unsubscribe(Client& client, const UnsubscribeRequest& packet) {
     const uint64_t id = next_token();
-    Request& request = requests_[id];
-    request.client = client.slot();
-    request.generation = client.generation();
-    request.packet_id = packet.packet_id;
+    Request& request = open(id, client, packet.packet_id);
     request.subscribe = false;
-    request.awaited = 1;
     if (client.durable_) {
         cluster::Unsubscribe body;
         body.session = client.session_;
@@ -175,6 +179,7 @@ void SubscriptionDesk::unsubscribe(Client& client, const UnsubscribeRequest& pac
             if (entry.share_name.empty()) retained_.cancel(client, entry.filter);
         }
         request.codes.assign(packet.entries.size(), mqtt::ReasonCode::QuotaExceeded);
+        if (told_ > 0) keep_named(client, filters);
         const uint64_t token = next_token();
         if (port_.command(client.shard_, token, body)) {
             commands_[token] = {id, std::nullopt};
@@ -241,6 +246,7 @@ bool SubscriptionDesk::on_answer(uint64_t token, const cluster::Answer& answer) 
             request.codes[*command.entry] = mqtt::ReasonCode::QuotaExceeded;
         }
     } else if (const auto* subscribed = std::get_if<cluster::SubscribeResult>(&answer.result)) {
+        if (request.told) undo_durable(request, *subscribed);
         for (std::size_t i = 0; i < subscribed->filters.size(); ++i) {
             const std::size_t entry = request.durable_entries[i];
             request.codes[entry] = subscribed->filters[i].code;
@@ -267,7 +273,81 @@ void SubscriptionDesk::on_shown(uint64_t token) {
 void SubscriptionDesk::arrived(uint64_t id) {
     const auto found = requests_.find(id);
     if (found == requests_.end() || --found->second.awaited > 0) return;
-    answer(id);
+    if (!found->second.told) return answer(id);
+    requests_.erase(found);
+    --told_;
+}
+
+void SubscriptionDesk::sweep(LoopTime now, LoopTime limit) {
+    std::vector<uint64_t> late;
+    for (const auto& [id, request] : requests_) {
+        if (!request.told && now - request.since >= limit) late.push_back(id);
+    }
+    for (const uint64_t id : late) {
+        const auto found = requests_.find(id);
+        if (found != requests_.end()) refuse_late(found->second);
+    }
+}
+
+void SubscriptionDesk::refuse_late(Request& request) {
+    request.told = true;
+    ++told_;
+    Client* client = client_of(request.client, request.generation);
+    if (client == nullptr) return;
+    if (request.subscribe && !client->durable_) undo_local(*client, request);
+    const std::vector<mqtt::ReasonCode> codes(request.codes.size(),
+                                              mqtt::ReasonCode::ImplementationSpecificError);
+    const PacketId packet_id = request.packet_id;
+    if (request.subscribe) {
+        client->channel().on_subscribed(packet_id, codes);
+    } else if (client->channel().version() == mqtt::ProtocolVersion::V5) {
+        client->channel().on_unsubscribed(packet_id, codes);
+    } else {
+        client->channel().disconnect(mqtt::ReasonCode::ImplementationSpecificError,
+                                     "no quorum answers an UNSUBSCRIBE");
+    }
+    front_end_.after_event(*client);
+}
+
+void SubscriptionDesk::undo_local(Client& client, Request& request) {
+    for (std::size_t i = 0; i < request.entries.size(); ++i) {
+        if (!request.is_new[i] || mqtt::is_failure(request.codes[i])) continue;
+        const SubscribeEntry& entry = request.entries[i];
+        Request ended;
+        unsubscribe_one(client, ended, {entry.filter, entry.share_name});
+    }
+}
+
+void SubscriptionDesk::undo_durable(const Request& request, const cluster::SubscribeResult& made) {
+    Client* client = client_of(request.client, request.generation);
+    if (client == nullptr || !client->attached_) return;
+    cluster::Unsubscribe body;
+    body.session = client->session_;
+    body.epoch = client->epoch_;
+    std::vector<std::string> filters;
+    filters.reserve(made.filters.size());
+    for (std::size_t i = 0; i < made.filters.size(); ++i) {
+        const std::size_t entry = request.durable_entries[i];
+        const bool named = std::ranges::find(request.kept, entry) != request.kept.end();
+        if (named || !made.filters[i].is_new || mqtt::is_failure(made.filters[i].code)) continue;
+        const SubscribeEntry& asked = request.entries[entry];
+        filters.push_back(whole_filter(asked.share_name, asked.filter));
+        body.filters.push_back(filters.back());
+    }
+    // A lane that is full keeps the subscriptions: they deliver more than was promised.
+    if (!filters.empty()) (void)port_.command(client->shard_, next_token(), body);
+}
+
+void SubscriptionDesk::keep_named(const Client& client, const std::vector<std::string>& filters) {
+    for (auto& [id, request] : requests_) {
+        if (!request.told || request.client != client.slot()) continue;
+        if (request.generation != client.generation()) continue;
+        for (const std::size_t entry : request.durable_entries) {
+            const SubscribeEntry& asked = request.entries[entry];
+            const std::string filter = whole_filter(asked.share_name, asked.filter);
+            if (std::ranges::find(filters, filter) != filters.end()) request.kept.push_back(entry);
+        }
+    }
 }
 
 void SubscriptionDesk::answer(uint64_t id) {

@@ -5,7 +5,7 @@
 // the node (G3). Shared subscriptions of memory sessions are memberships at the group's shard.
 //
 // Thread: the loop's. Owner: the front-end. Errors: reason codes per filter. Bounded: subscriptions
-// and groups per client. Spec: R-4; MQTT 5 §3.8 to §3.11.
+// and groups per client. Spec: R-4, G10; MQTT 5 §3.8 to §3.11.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,11 @@ class SubscriptionDesk {
 
     bool on_answer(uint64_t token, const cluster::Answer& answer);
     void on_shown(uint64_t token);
+    // What waits longer than `limit` is refused: 0x83 for each filter (version 3: 0x80; an
+    // UNSUBSCRIBE, whose answer has no codes there, ends the connection). Subscriptions that the
+    // refused SUBSCRIBE makes after all are ended when that is known, unless the client has named
+    // the filter again or is gone.
+    void sweep(LoopTime now, LoopTime limit);
 
     // For what is asked from now on.
     void set_limits(const SubscriptionLimits& limits) { limits_ = limits; }
@@ -65,7 +70,10 @@ class SubscriptionDesk {
         std::vector<cluster::ReplayId> replays;    // of durable ones
         std::vector<std::size_t> durable_entries;  // which entries the shard was asked about
         uint32_t awaited = 0;
-        uint64_t shown = 0;  // waits for this route change of the loop; 0: none
+        LoopTime since{0};
+        bool told = false;              // that it is refused
+        std::vector<std::size_t> kept;  // then: durable entries that the client has named again
+        uint64_t shown = 0;             // waits for this route change of the loop; 0: none
     };
     struct CommandOf {
         uint64_t request = 0;
@@ -78,6 +86,13 @@ class SubscriptionDesk {
     void unsubscribe_one(Client& client, Request& request, const UnsubscribeEntry& entry);
     void arrived(uint64_t id);
     void answer(uint64_t id);
+    void refuse_late(Request& request);
+    // Of a memory session: what a refused SUBSCRIBE has made.
+    void undo_local(Client& client, Request& request);
+    void undo_durable(const Request& request, const cluster::SubscribeResult& made);
+    // What a refused request made of these filters stays as the client now asks.
+    void keep_named(const Client& client, const std::vector<std::string>& filters);
+    [[nodiscard]] Request& open(uint64_t id, const Client& client, PacketId packet_id);
     // Unless an UNSUBSCRIBE has come before the answer.
     void replay_retained(Client& client, const Request& request);
     // Of a memory session.
@@ -93,6 +108,7 @@ class SubscriptionDesk {
     uint64_t next_token_ = 2;  // even: this desk's
     std::unordered_map<uint64_t, Request> requests_;
     std::unordered_map<uint64_t, CommandOf> commands_;
+    std::size_t told_ = 0;                     // requests that were refused and are still answered
     uint64_t routes_sent_ = 0;                 // route changes of this loop, numbered
     uint64_t routes_shown_ = 0;                // up to here
     std::deque<uint64_t> waiting_for_routes_;  // requests, by the change they wait for

@@ -42,6 +42,7 @@ class FakePort final : public cluster::LoopPort {
     bool loops_full = false;
     bool cut_off = false;  // every match
     bool clustered = false;
+    bool hold_routes = false;  // loop_route is not answered
     std::set<std::string> full_groups;
 
     std::vector<Sent> commands;

@@ -64,13 +64,14 @@ FrontEndOptions FrontEndRig::anonymous() {
     return options;
 }
 
-FrontEndRig::FrontEndRig(const FrontEndOptions& options)
+FrontEndRig::FrontEndRig(const FrontEndOptions& options, bool among_others)
     : logger(quiet_logger()),
       group(open_group()),
       loop(LoopId(0), clock),
       front_end(loop, options, status, metrics.make_shard(), Log(*logger, "test"), 7) {
     auto made = std::make_unique<FakePort>(&front_end);
     port = made.get();
+    port->clustered = among_others;
     front_end.set_port(std::move(made));
     loop.set_hooks(&front_end);
     auto listener = std::make_unique<Listener>(loop, *group, 0, front_end);
@@ -117,13 +118,15 @@ void FrontEndRig::taken(cluster::Ticket ticket, uint32_t receivers, mqtt::Reason
     arrive([&](cluster::LoopSink& sink) { sink.on_taken(batch); });
 }
 
-void FrontEndRig::deliver(uint64_t number, mqtt::QoS qos, std::string_view payload, uint32_t slot) {
+void FrontEndRig::deliver(uint64_t number, mqtt::QoS qos, std::string_view payload, uint32_t slot,
+                          uint64_t from) {
     cluster::DeliveryBatch batch;
     cluster::DeliveryView view;
     view.connection = {make_incarnation(NodeId(1), 1), LoopId(0), slot, slot + 1};
     view.session = SessionId(1);
     view.epoch = Epoch(1);
     view.number = MessageNumber(number);
+    view.from = MessageNumber(from);
     view.qos = qos;
     view.message.topic = "t";
     view.message.payload = payload;

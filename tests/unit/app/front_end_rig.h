@@ -49,7 +49,8 @@ class FrontEndRig {
         Client socket_;
     };
 
-    explicit FrontEndRig(const FrontEndOptions& options = anonymous());
+    // `among_others`: a node of a cluster.
+    explicit FrontEndRig(const FrontEndOptions& options = anonymous(), bool among_others = false);
     [[nodiscard]] static FrontEndOptions anonymous();
 
     [[nodiscard]] std::unique_ptr<Mqtt> open(
@@ -72,7 +73,9 @@ class FrontEndRig {
     void taken(cluster::Ticket ticket, uint32_t receivers,
                mqtt::ReasonCode code = mqtt::ReasonCode::Success);
     // A numbered message of the shard for the client in `slot`, generation `slot` + 1.
-    void deliver(uint64_t number, mqtt::QoS qos, std::string_view payload = "x", uint32_t slot = 0);
+    // `from`: what it stands for, see DeliveryView.
+    void deliver(uint64_t number, mqtt::QoS qos, std::string_view payload = "x", uint32_t slot = 0,
+                 uint64_t from = 0);
     // Takes the oldest command that nobody has looked at; waits for it. Fails on another name.
     FakePort::Sent command(const std::string& name);
     [[nodiscard]] bool no_command();
