@@ -389,7 +389,7 @@ void FrontEnd::on_tick(std::chrono::nanoseconds now) {
         watch_deadline(*found);
         after_event(*found);
     });
-    if (!over_rate_.empty()) resume_busy(over_rate_);
+    if (!over_rate_.empty()) options_.publish_rate_ends ? end_over_rate() : resume_busy(over_rate_);
     if (!over_memory_.empty() && !overloaded(1)) resume_busy(over_memory_);
     tell_room();
     if (now_ - last_sweep_ < LoopTime(1000)) return;

@@ -71,6 +71,7 @@ struct FrontEndOptions {
     uint32_t publish_rate = 0;  // messages of one client in a period; 0: no limit
     LoopTime publish_period{1'000};
     uint64_t publish_bytes_rate = 0;  // payload bytes a second of one client; 0: no limit
+    bool publish_rate_ends = false;   // above either the client is told 0x96, else it waits
     // For the loop and its listeners:
     std::chrono::milliseconds write_stall_timeout{30'000};
     uint32_t handshakes_open_max = 500;
@@ -190,6 +191,7 @@ class FrontEnd final : public LoopHooks, public ConnectionHandler, public cluste
     void update_metrics();
     // False when the client has to wait for its rate; it is resumed by a tick.
     [[nodiscard]] bool take_rate(Client& client, std::size_t bytes);
+    void end_over_rate();
     [[nodiscard]] bool overloaded(uint8_t level) const {
         return status_.overload.load(std::memory_order_relaxed) >= level;
     }

@@ -1,6 +1,7 @@
 // What bounds the clients of a loop: rates, memory, sockets without a session, expiry.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "broker/app/front_end.h"
 #include "broker/net/connection_set.h"
@@ -87,6 +88,14 @@ bool FrontEnd::take_rate(Client& client, std::size_t bytes) {
             std::max(client.bytes_at_, now_) + LoopTime(bytes * 1000 / options_.publish_bytes_rate);
     }
     return true;
+}
+
+void FrontEnd::end_over_rate() {
+    for (const Waiting& each : std::exchange(over_rate_, {})) {
+        Client* found = client(each.slot);
+        if (found == nullptr || found->generation() != each.generation || found->closed_) continue;
+        found->channel().disconnect(mqtt::ReasonCode::MessageRateTooHigh, "too many messages");
+    }
 }
 
 bool FrontEnd::sessions_full() const {

@@ -164,6 +164,7 @@ FrontEndOptions front_end_options(const Config& config, uint16_t loops) {
     options.retained_bytes_max = config.mqtt.retained_max_bytes.value;
     options.publish_rate = count_of(config.limits.publish_rate);
     options.publish_period = config.limits.publish_rate.per;
+    options.publish_rate_ends = config.limits.publish_rate_exceeded == RateExceeded::Disconnect;
     options.publish_bytes_rate = config.limits.publish_bytes.per_second;
     options.publish_timeout = mqtt.publish_timeout;
     options.unauthenticated_max = config.limits.max_unauthenticated;
@@ -246,7 +247,10 @@ ListenerOptions listener_options(const Config& config, const ListenerConfig& lis
     options.proxy_protocol = listener.proxy_protocol;
     options.connections_max = listener.max_connections;
     options.connect_limits = connect_limits(config);
-    options.websocket_origins = listener.origins;
+    options.websocket.origins = listener.origins;
+    options.websocket.header_bytes_max = config.limits.http_header.value;
+    options.websocket.frame_bytes_max =
+        std::max(config.mqtt.max_packet_size.value, config.mqtt.max_connect_packet_size.value);
     options.reserved_descriptors = config.limits.fd_reserve;
     return options;
 }

@@ -207,6 +207,8 @@ struct AuthConfig {
     AllowAnonymous allow_anonymous = AllowAnonymous::Auto;
 };
 
+enum class RateExceeded : uint8_t { Wait, Disconnect };
+
 struct LimitsConfig {
     Milliseconds connect_timeout{10'000};
     Rate connect_rate{1000, Milliseconds(1000)};
@@ -218,6 +220,7 @@ struct LimitsConfig {
     Rate auth_failure_rate{10, Milliseconds(60'000)};
     Rate publish_rate{0, Milliseconds(1000)};
     ByteRate publish_bytes;
+    RateExceeded publish_rate_exceeded = RateExceeded::Wait;
     ByteSize output_buffer = mib(1);
     Milliseconds slow_reader_timeout{30'000};
     uint64_t max_sessions = 0;

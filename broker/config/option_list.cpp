@@ -11,6 +11,7 @@ constexpr std::array<std::string_view, 3> kVerifyNames = {"none", "optional", "r
 constexpr std::array<std::string_view, 2> kQueueFullNames = {"drop_oldest", "drop_newest"};
 constexpr std::array<std::string_view, 5> kStrategyNames = {
     "round_robin", "random", "hash_clientid", "hash_topic", "sticky"};
+constexpr std::array<std::string_view, 2> kRateExceededNames = {"wait", "disconnect"};
 constexpr std::array<std::string_view, 2> kHandoverNames = {"session_end", "disconnect"};
 constexpr std::array<std::string_view, 3> kAnonymousNames = {"auto", "false", "true"};
 constexpr std::array<std::string_view, 4> kLevelNames = {"error", "warn", "info", "debug"};
@@ -217,18 +218,22 @@ constexpr auto kRows = std::to_array<OptionRow>({
     OPTION(limits.max_unauthenticated_bytes, kMib, kTib, Live,
            "Bytes received on those sockets and not yet used; whoever exceeds it is closed."),
     OPTION(limits.max_tls_handshakes, 0, kCountMax, Live,
-           "TLS handshakes in progress; above it new TLS connections wait in the backlog. 0: 500 a "
-           "loop, of which four take a step in one turn, so that few silent clients lock nobody "
-           "out."),
+           "TLS connections whose handshake is open; above it new ones wait in the backlog. 0: 500 "
+           "a loop. Whatever is set here, at most four a loop are computed in one turn, which is "
+           "four a core."),
     OPTION(limits.takeover_rate, 0, kCountMax, Live,
            "How often one client id may take its session over before it is slowed down."),
     OPTION(limits.auth_failure_rate, 0, kCountMax, Live,
            "Failed authentications of one user and address; more: refused unseen (0x8A) until the "
            "rate allows another attempt."),
-    OPTION(limits.publish_rate, 0, kCountMax, Live,
-           "PUBLISH packets of one client; above it the broker stops reading from it."),
+    OPTION(
+        limits.publish_rate, 0, kCountMax, Live,
+        "PUBLISH packets of one client; above it limits.publish_rate_exceeded says what happens."),
     OPTION(limits.publish_bytes, 0, kTib, Live,
-           "PUBLISH bytes of one client; above it the broker stops reading from it."),
+           "PUBLISH bytes of one client; above it limits.publish_rate_exceeded says what happens."),
+    CHOICE(limits.publish_rate_exceeded, kRateExceededNames, Live,
+           "`wait`: the broker stops taking PUBLISH of a client above its rate until the rate "
+           "allows it. `disconnect`: its connection is ended (0x96)."),
     OPTION(limits.output_buffer, kKib, 4096 * kMib, Live,
            "Bytes that wait to be written to one client; above it QoS 0 messages are dropped."),
     OPTION(limits.slow_reader_timeout, kSecond, kNeverMax, Live,

@@ -106,8 +106,7 @@ int highest_usable_descriptor(uint32_t reserved) {
 
 ListenerGroup::ListenerGroup(Passkey, ListenerOptions options)
     : options_(std::move(options)), connections_max_(options_.connections_max) {
-    if (!options_.address.path.empty()) upgrade_rules_.path = options_.address.path;
-    upgrade_rules_.origins = options_.websocket_origins;
+    if (!options_.address.path.empty()) options_.websocket.path = options_.address.path;
 }
 
 ListenerGroup::~ListenerGroup() {
@@ -310,7 +309,7 @@ void Listener::adopt(AcceptedSocket accepted) {
     TransportStack::Options stack;
     stack.proxy_protocol = options.proxy_protocol;
     if (uses_tls(origin.kind)) stack.tls = options.tls->get();
-    if (uses_websocket(origin.kind)) stack.websocket = &group_.upgrade_rules_;
+    if (uses_websocket(origin.kind)) stack.websocket = &group_.options_.websocket;
     if (stack.proxy_protocol || stack.tls || stack.websocket != nullptr) {
         origin.transport =
             std::make_unique<TransportStack>(std::move(stack), loop_.connections().pool());

@@ -27,8 +27,9 @@ struct ListenerOptions {
     uint32_t connections_max = 100'000;  // on all loops; one more is closed at once and counted
     int backlog = 4'096;
     ConnectLimits connect_limits;
-    uint32_t reserved_descriptors = 256;         // accepting pauses when only so many are left
-    std::vector<std::string> websocket_origins;  // empty: any; else the Origin must be one of them
+    uint32_t reserved_descriptors = 256;  // accepting pauses when only so many are left
+    // Of WebSocket listeners: `path` is the address's.
+    UpgradeRules websocket;
 };
 
 // Counts of one listener over all loops.
@@ -89,7 +90,6 @@ class ListenerGroup {
     };
 
     ListenerOptions options_;
-    UpgradeRules upgrade_rules_;
     std::vector<UniqueFd> sockets_;  // one per loop; a Unix listener has only the first
     bool unlink_on_close_ = false;
     std::atomic<uint32_t> connections_max_;

@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     rules.origins = {"https://a.example"};
     Outcome whole = parse(input.bytes, input.bytes.size() + 1, rules);
     fuzz::require(parse(input.bytes, input.step, rules) == whole);
-    fuzz::require(whole.taken <= HttpUpgrade::kHeaderBytesMax);
+    fuzz::require(whole.taken <= UpgradeRules().header_bytes_max);
     if (whole.state == HttpUpgrade::State::NeedMore) {
         fuzz::require(whole.answer.empty());
         return 0;

@@ -151,10 +151,19 @@ class Refusals(WebSocketCase):
     def test_a_frame_that_announces_much_is_read_as_it_arrives(self):
         client = self.web()
         client.connect(self.new_id())
-        client.stream.stream.send(b"\x82\xff" + struct.pack(">Q", 1 << 40) + bytes(4)
+        client.stream.stream.send(b"\x82\xff" + struct.pack(">Q", 1 << 20) + bytes(4)
                                   + 3 * wire.pingreq())
         for _ in range(3):
             client.expect(wire.PINGRESP)
+
+    @quorate_only
+    def test_a_frame_above_the_packet_limit_is_refused_at_its_first_byte(self):
+        for length in ((1 << 20) + 1, 1 << 40):
+            client = self.web()
+            client.connect(self.new_id())
+            client.stream.stream.send(b"\x82\xff" + struct.pack(">Q", length) + bytes(5))
+            self.assert_failed(client, 1009)
+            self.assertEqual(client.stream.close_code, 1009)
 
     def test_a_close_frame_is_answered_and_counts_as_a_lost_connection(self):
         topic = self.topic()

@@ -302,5 +302,22 @@ class Rate(AttackCase):
             self.assertLess(time.monotonic(), deadline)
 
 
+class RateThatEnds(AttackCase):
+    options = {"limits.publish_rate": "50/s", "limits.publish_rate_exceeded": "disconnect"}
+
+    def test_a_publisher_above_its_rate_is_told_0x96(self):
+        for version, code in ((5, 0x96), (4, None)):
+            calm, writer = self.client(), self.client(version)
+            for _ in range(20):
+                calm.publish("r", b"calm", qos=1)
+            writer.send(b"".join(wire.publish("r", b"", qos=1, packet_id=n + 1, version=version)
+                                 for n in range(200)))
+            last = writer.wait_closed()
+            self.assertEqual(last.code if last else None, code)
+            calm.ping()
+        self.assertGreaterEqual(self.broker.metric("quorate_throttled_total",
+                                                   limit="publish_rate"), 2)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -82,13 +82,13 @@ HttpUpgrade::HttpUpgrade(const UpgradeRules& rules) : rules_(&rules) {}
 std::size_t HttpUpgrade::feed(ByteView bytes, OutputBuffer& out) {
     if (state_ != State::NeedMore) return 0;
     std::size_t before = received_.size();
-    std::size_t room = kHeaderBytesMax - before;
+    std::size_t room = rules_->header_bytes_max - before;
     received_.append(as_text(bytes.first(std::min(bytes.size(), room))));
     std::size_t from = before < kHeaderEnd.size() ? 0 : before - kHeaderEnd.size() + 1;
     std::size_t end = received_.find(kHeaderEnd, from);
     if (end == std::string::npos) {
         std::size_t taken = received_.size() - before;
-        if (received_.size() == kHeaderBytesMax) refuse(431, "header above 8 KiB", out);
+        if (received_.size() == rules_->header_bytes_max) refuse(431, "header too long", out);
         return taken;
     }
     received_.resize(end + kHeaderEnd.size());
@@ -98,7 +98,7 @@ std::size_t HttpUpgrade::feed(ByteView bytes, OutputBuffer& out) {
 
 void HttpUpgrade::decide(OutputBuffer& out) {
     http::request_parser<http::empty_body> parser;
-    parser.header_limit(kHeaderBytesMax);
+    parser.header_limit(static_cast<std::uint32_t>(rules_->header_bytes_max));
     parser.body_limit(0);
     beast::error_code error;
     parser.put(boost::asio::buffer(received_), error);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,13 +19,16 @@ struct UpgradeRules {
     // Values of Origin that may connect, compared without case; empty: any. A request without
     // Origin does not come from a browser and is not concerned.
     std::vector<std::string> origins;
+    std::size_t header_bytes_max = 8'192;  // of the request
+    // Of a frame after it; see WebSocketStream.
+    uint64_t frame_bytes_max = std::numeric_limits<uint64_t>::max();
 };
 
 // Parses the request and writes the answer.
 //
 //   101 when all is well; 400 malformed, wrong method, or no subprotocol "mqtt"/"mqttv3.1";
 //   403 foreign Origin; 404 other path; 426 a WebSocket version other than 13, or no upgrade at
-//   all; 431 a header above 8 KiB
+//   all; 431 a header above its bound
 //
 // Extensions (compression) are never agreed to. Bytes behind the request are left alone.
 //
@@ -32,8 +36,6 @@ struct UpgradeRules {
 // §6 [MQTT-6.0.0-3], [MQTT-6.0.0-4].
 class HttpUpgrade {
   public:
-    static constexpr std::size_t kHeaderBytesMax = 8'192;
-
     enum class State : uint8_t { NeedMore, Upgraded, Refused };
 
     // Requires: `rules` outlives the object.
@@ -52,7 +54,7 @@ class HttpUpgrade {
     void refuse(unsigned status, std::string_view reason, OutputBuffer& out);
 
     const UpgradeRules* rules_;
-    std::string received_;  // at most kHeaderBytesMax
+    std::string received_;  // at most rules_->header_bytes_max
     State state_ = State::NeedMore;
     std::string subprotocol_;
     std::string error_;

@@ -19,7 +19,9 @@ constexpr std::size_t kRecordBytes = 16'384;
 TransportStack::TransportStack(Options options, ChunkPool& pool) : framed_(pool), output_(pool) {
     if (options.proxy_protocol) proxy_ = std::make_unique<ProxyParser>();
     if (options.tls) tls_ = std::make_unique<TlsStream>(std::move(options.tls));
-    if (options.websocket != nullptr) upgrade_ = std::make_unique<HttpUpgrade>(*options.websocket);
+    if (options.websocket == nullptr) return;
+    upgrade_ = std::make_unique<HttpUpgrade>(*options.websocket);
+    frame_bytes_max_ = options.websocket->frame_bytes_max;
 }
 
 TransportStack::~TransportStack() = default;
@@ -108,7 +110,7 @@ void TransportStack::read_upgrade() {
             return;
         case HttpUpgrade::State::Upgraded:
             upgrade_.reset();
-            websocket_ = std::make_unique<WebSocketStream>();
+            websocket_ = std::make_unique<WebSocketStream>(frame_bytes_max_);
             state_ = State::Open;
             return;
     }

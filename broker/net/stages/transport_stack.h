@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -98,6 +99,7 @@ class TransportStack {
     std::unique_ptr<HttpUpgrade> upgrade_;
     std::unique_ptr<WebSocketStream> websocket_;
     std::optional<PeerAddress> proxied_;
+    uint64_t frame_bytes_max_ = 0;  // of a WebSocket frame
     State state_ = State::Handshake;
     Layer layer_ = Layer::Proxy;
     bool close_sent_ = false;

@@ -77,7 +77,7 @@ struct WebSocketStream::Decoder {
     }
 };
 
-WebSocketStream::WebSocketStream() = default;
+WebSocketStream::WebSocketStream(uint64_t frame_bytes_max) : frame_bytes_max_(frame_bytes_max) {}
 WebSocketStream::~WebSocketStream() = default;
 
 std::size_t WebSocketStream::read(std::span<std::byte> into, OutputBuffer& out) {
@@ -127,6 +127,9 @@ bool WebSocketStream::accept_header(OutputBuffer& out) {
     };
     if (frame.mask == 0) return refuse(WebSocketStatus::ProtocolError, "unmasked frame");
     if (frame.rsv != 0) return refuse(WebSocketStatus::ProtocolError, "reserved bits are set");
+    if (frame.payload_length > frame_bytes_max_) {
+        return refuse(WebSocketStatus::MessageTooBig, "frame above the packet limit");
+    }
     switch (frame.opcode) {
         case kText:
             return refuse(WebSocketStatus::UnsupportedData, "text message [MQTT-6.0.0-1]");

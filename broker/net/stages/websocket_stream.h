@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,6 +19,7 @@ enum class WebSocketStatus : uint16_t {
     Normal = 1000,
     ProtocolError = 1002,
     UnsupportedData = 1003,
+    MessageTooBig = 1009,
 };
 
 // Frames are envelopes only: MQTT packets may start and end anywhere in them, so payload is passed
@@ -25,7 +27,8 @@ enum class WebSocketStatus : uint16_t {
 // are answered, pongs ignored.
 //
 // Thread: the connection's loop. Owner: Transport. Errors: Failed with status() and error() (text
-// message 1003, unmasked or malformed frame 1002); a close frame is in `out`. Spec: RFC 6455 §5,
+// message 1003, unmasked or malformed frame 1002, frame above the bound 1009); a close frame is in
+// `out`. Spec: RFC 6455 §5,
 // MQTT 5 §6 [MQTT-6.0.0-1], [MQTT-6.0.0-2].
 class WebSocketStream {
   public:
@@ -35,7 +38,8 @@ class WebSocketStream {
     // Ended: the peer's close frame was read, and answered.
     enum class State : uint8_t { Open, Ended, Failed };
 
-    WebSocketStream();
+    // A longer frame is refused at its first byte.
+    explicit WebSocketStream(uint64_t frame_bytes_max = std::numeric_limits<uint64_t>::max());
     ~WebSocketStream();
     WebSocketStream(const WebSocketStream&) = delete;
     WebSocketStream& operator=(const WebSocketStream&) = delete;
@@ -61,6 +65,7 @@ class WebSocketStream {
     void fail(WebSocketStatus status, std::string_view error, OutputBuffer& out);
     void send_control(uint8_t opcode, ByteView payload, OutputBuffer& out);
 
+    const uint64_t frame_bytes_max_;
     ByteView input_;
     std::unique_ptr<Decoder> decoder_;  // none between frames: an idle connection needs no buffer
     std::string control_;               // payload of the control frame under way, at most 125 bytes

@@ -202,5 +202,18 @@ TEST_CASE("a header above 8 KiB is answered 431 and no more than that is kept") 
     fields.more = "X: " + std::string(9'000, 'a') + "\r\n";
     Answer answer = ask(fields.text());
     CHECK(answer.status() == "431");
-    CHECK(answer.taken == HttpUpgrade::kHeaderBytesMax);
+    CHECK(answer.taken == UpgradeRules().header_bytes_max);
+}
+
+TEST_CASE("the bound of a header is the one that was set") {
+    UpgradeRules rules;
+    rules.header_bytes_max = 600;
+    Fields fields;
+    CHECK(ask(fields.text(), rules).status() == "101");
+    fields.more = "X: " + std::string(600, 'a') + "\r\n";
+    CHECK(ask(fields.text(), rules).status() == "431");
+    CHECK(ask(fields.text(), rules).taken == 600);
+    rules.header_bytes_max = 16'384;
+    fields.more = "X: " + std::string(8'000, 'a') + "\r\nY: " + std::string(4'000, 'a') + "\r\n";
+    CHECK(ask(fields.text(), rules).status() == "101");
 }

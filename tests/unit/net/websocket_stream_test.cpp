@@ -155,6 +155,28 @@ TEST_CASE("the payload of a frame of any length is passed on as it comes", "[MQT
     CHECK(outcome.payload == "first bytes");
 }
 
+TEST_CASE("a frame above its bound is closed with 1009 at its first byte") {
+    ChunkPool pool(1U << 20);
+    OutputBuffer out(pool);
+    std::vector<std::byte> into(8'192);
+    WebSocketStream stream(1'000);
+    const std::string good = frame(kOpBinary, std::string(1'000, 'g')) +
+                             frame(kOpBinary, std::string(700, 'g'), {.fin = false}) +
+                             frame(kOpContinuation, std::string(700, 'g'));
+    stream.feed(as_bytes(good));
+    std::string payload;
+    while (std::size_t size = stream.read(into, out))
+        payload += as_text({into.data(), size});
+    CHECK(payload == std::string(2'400, 'g'));
+    CHECK(stream.state() == WebSocketStream::State::Open);
+    const std::string header = frame_header(kOpBinary, 1'001) + std::string(5, 'm');
+    stream.feed(as_bytes(header));
+    CHECK(stream.read(into, out) == 0);
+    CHECK(stream.state() == WebSocketStream::State::Failed);
+    CHECK(stream.status() == WebSocketStatus::MessageTooBig);
+    CHECK(close_code(drain(out)) == 1009);
+}
+
 TEST_CASE("the peer's close is answered and ends the stream") {
     Outcome outcome = receive(frame(kOpBinary, "last") +
                               frame(kOpClose,
