@@ -13,6 +13,7 @@ namespace quorate::broker {
 namespace {
 
 constexpr std::chrono::seconds kServeLimit{60};
+constexpr std::chrono::milliseconds kInterruptLook{50};
 
 int exit_code_of(const Error& error) {
     switch (error.code) {
@@ -52,12 +53,12 @@ Broker::~Broker() {
     stop();
 }
 
-std::optional<Broker::Failure> Broker::open() {
+std::optional<Broker::Failure> Broker::open(const std::function<bool()>& interrupted) {
     started_ = clock_.now();
     tickets_rotated_ = started_;
     log_starting();
     const uint16_t loops = loop_count(config_);
-    if (auto failure = open_cluster()) return failure;
+    if (auto failure = open_cluster(interrupted)) return failure;
     status_.sessions = &cluster_->sessions();
     const FrontEndOptions options = front_end_options(config_, loops);
     for (uint16_t i = 0; i < loops; ++i) {
@@ -95,7 +96,7 @@ std::optional<Broker::Failure> Broker::open() {
     return std::nullopt;
 }
 
-std::optional<Broker::Failure> Broker::open_cluster() {
+std::optional<Broker::Failure> Broker::open_cluster(const std::function<bool()>& interrupted) {
     cluster::ClusterOptions options = cluster_options(config_, loop_count(config_));
     options.host.clock = &clock_;
     options.host.metrics = &metrics_;
@@ -111,7 +112,11 @@ std::optional<Broker::Failure> Broker::open_cluster() {
     if (Status status = cluster_->start(); !status.ok()) {
         return Failure{exit_code_of(status.error()), status.error().message};
     }
-    if (!cluster_->wait_until_serving(kServeLimit)) {
+    const auto deadline = clock_.now() + kServeLimit;
+    for (;;) {
+        if (interrupted()) return Failure{0, "stopped before it was ready"};
+        if (cluster_->wait_until_serving(kInterruptLook)) return std::nullopt;
+        if (clock_.now() < deadline) continue;
         std::string text = "not every group serves:";
         for (const cluster::GroupReport& report : cluster_->reports()) {
             if (report.health == cluster::GroupHealth::Sound) continue;
@@ -119,7 +124,6 @@ std::optional<Broker::Failure> Broker::open_cluster() {
         }
         return Failure{3, text};
     }
-    return std::nullopt;
 }
 
 std::optional<Broker::Failure> Broker::open_listeners() {

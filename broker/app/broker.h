@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -46,7 +47,8 @@ class Broker {
     Broker& operator=(const Broker&) = delete;
 
     // Recovers the data, opens the listeners, starts the loops. Nothing when it serves.
-    [[nodiscard]] std::optional<Failure> open();
+    // `interrupted` is asked while it waits; true ends the start, with exit code 0.
+    [[nodiscard]] std::optional<Failure> open(const std::function<bool()>& interrupted);
     // URLs with their real ports, for the ready line.
     [[nodiscard]] std::vector<std::string> listeners() const;
 
@@ -71,7 +73,7 @@ class Broker {
         std::thread thread;
     };
 
-    [[nodiscard]] std::optional<Failure> open_cluster();
+    [[nodiscard]] std::optional<Failure> open_cluster(const std::function<bool()>& interrupted);
     [[nodiscard]] std::optional<Failure> open_listeners();
     [[nodiscard]] std::optional<Failure> open_http();
     void log_starting() const;

@@ -36,12 +36,12 @@ void Broker::log_starting() const {
                            {"config_sets", sources_.sets.size()},
                            {"memory_high_water", memory_limit_.load()},
                            {"sync", config_.storage.sync.interval ? "interval" : "always"}});
-    // Write buffers of log and state, up to three each.
-    const uint64_t storage =
-        config_.storage.block_cache.value + 6 * config_.storage.write_buffer.value;
-    if (storage > memory_limit_.load() / 10 * 7) {
-        log_.warn("storage alone may use the memory that publishers need: see limits, storage",
-                  {{"storage_bytes", storage}, {"memory_high_water", memory_limit_.load()}});
+    uint64_t own = 0;
+    for (const MemoryBound& bound : memory_bounds(config_))
+        own += bound.bytes;
+    if (own > memory_limit_.load() / 10 * 7) {
+        log_.warn("the node itself may use the memory that publishers need: see limits, storage",
+                  {{"own_bytes", own}, {"memory_high_water", memory_limit_.load()}});
     }
 }
 

@@ -89,7 +89,7 @@ int run(StartBroker& start, const ServerSeams& seams) {
     raise_descriptor_limit();
     Broker broker(start.config, start.sources, **logger,
                   {QUORATE_VERSION, QUORATE_REVISION, __VERSION__}, seams);
-    if (const auto failure = broker.open()) {
+    if (const auto failure = broker.open([&] { return stop_asked(set); })) {
         (*logger)->flush();
         fmt::print(stderr, "quorate: {}\n", failure->text);
         return failure->exit_code;
@@ -113,7 +113,7 @@ int run_server(int argc, char** argv, const ServerSeams& seams) {
     for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
         environment.emplace_back(*entry);
     }
-    auto parsed = parse_command_line(arguments, environment, QUORATE_VERSION);
+    auto parsed = parse_command_line(arguments, environment, QUORATE_VERSION, check_surroundings);
     if (const auto* exit_now = std::get_if<ExitNow>(&parsed)) {
         std::fputs(exit_now->out.c_str(), stdout);
         std::fputs(exit_now->err.c_str(), stderr);

@@ -25,7 +25,8 @@ std::string options_text() {
 
 std::variant<StartBroker, ExitNow> parse_command_line(const std::vector<std::string>& arguments,
                                                       const std::vector<std::string>& environment,
-                                                      const std::string& version) {
+                                                      const std::string& version,
+                                                      const ConfigCheck& check) {
     CLI::App app("Quorate: an MQTT broker that acknowledges only what a quorum holds.", "quorate");
     app.footer(options_text);
     ConfigSources sources;
@@ -54,8 +55,14 @@ std::variant<StartBroker, ExitNow> parse_command_line(const std::vector<std::str
                        fmt::format("quorate: {}\nTry quorate --help.\n", failure.what())};
     }
     if (print_reference) return ExitNow{0, reference_page(), ""};
-    Result<Config> config = load_config(sources);
+    ConfigPlaces places;
+    Result<Config> config = load_config(sources, &places);
     if (!config) return ExitNow{kBadConfiguration, "", config.error().message + "\n"};
+    std::string problems;
+    for (const ConfigProblem& each : check ? check(*config) : std::vector<ConfigProblem>()) {
+        problems += problem_text(each, places) + "\n";
+    }
+    if (!problems.empty()) return ExitNow{kBadConfiguration, "", problems};
     if (check_only) return ExitNow{0, "configuration ok\n", ""};
     return StartBroker{*config, std::move(sources)};
 }

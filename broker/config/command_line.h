@@ -3,11 +3,13 @@
 // Thread: main, once. Errors: a wrong command line or configuration gives exit code 2.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "broker/config/checks.h"
 #include "broker/config/config.h"
 #include "broker/config/yaml_loader.h"
 
@@ -26,10 +28,13 @@ struct StartBroker {
     ConfigSources sources;
 };
 
+// What a configuration asks of the machine it is for: empty when it can be had.
+using ConfigCheck = std::function<std::vector<ConfigProblem>(const Config&)>;
+
 // `arguments` without the program's name; `environment` as environ. `version` is printed by
-// --version as `quorate VERSION`.
+// --version as `quorate VERSION`. `check` is asked about a configuration that is good in itself.
 [[nodiscard]] std::variant<StartBroker, ExitNow> parse_command_line(
     const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
-    const std::string& version);
+    const std::string& version, const ConfigCheck& check = {});
 
 }  // namespace quorate::broker

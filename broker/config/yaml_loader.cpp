@@ -184,6 +184,7 @@ class Reader {
             } else if (!seen.insert(key).second) {
                 wrong(item.first, here, "set twice");
             } else if (!item.second.IsNull()) {
+                places_[here] = place_of(item.second);
                 take(key, item.second, here);
             }
         }
@@ -311,20 +312,11 @@ void read_set(const std::string& setting, Loading& into) {
     read_text(setting.substr(equals + 1), path, "--set " + shown(path), false, into);
 }
 
-// Where the option was set, or the one it conflicts with; empty when neither was.
-std::string place_of(const ConfigPlaces& places, const ConfigProblem& problem) {
-    for (const std::string& option : {problem.option, problem.because}) {
-        const auto found = places.find(option);
-        if (found != places.end()) return found->second + ": ";
-    }
-    return {};
-}
-
 Result<Config> finish(Loading loaded) {
     std::vector<std::string>& problems = loaded.problems;
     if (problems.empty()) {
         for (const ConfigProblem& each : check_rules(loaded.config)) {
-            problems.push_back(place_of(loaded.places, each) + each.option + ": " + each.expected);
+            problems.push_back(problem_text(each, loaded.places));
         }
     }
     if (problems.empty()) return std::move(loaded.config);
@@ -349,6 +341,20 @@ Result<std::string> read_file(const std::string& file) {
 }
 
 }  // namespace
+
+std::string problem_text(const ConfigProblem& problem, const ConfigPlaces& places) {
+    const std::string text = problem.option + ": " + problem.expected;
+    for (std::string option : {problem.option, problem.because}) {
+        for (;;) {
+            const auto found = places.find(option);
+            if (found != places.end()) return found->second + ": " + text;
+            const std::size_t end = option.find_last_of(".[");
+            if (end == std::string::npos) break;
+            option.resize(end);
+        }
+    }
+    return text;
+}
 
 Result<Config> parse_config(std::string_view yaml, std::string_view file_name) {
     Loading loading;

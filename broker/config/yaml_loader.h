@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/config/checks.h"
 #include "broker/config/config.h"
 #include "proto/base/result.h"
 
@@ -30,8 +31,13 @@ struct ConfigSources {
 };
 
 // Where each option that some source sets was set last: "quorate.yaml:12", "--set mqtt.max_qos",
-// "QUORATE_MQTT__MAX_QOS". Listeners have an entry each, `listeners[0]`, beside that of the list.
+// "QUORATE_MQTT__MAX_QOS". Listeners have an entry each, `listeners[0]`, and one for each of their
+// keys, `listeners[0].tls.cert`, beside that of the list.
 using ConfigPlaces = std::map<std::string, std::string, std::less<>>;
+
+// "quorate.yaml:12: mqtt.max_qos: expected ...", as far as it is known where the option, the list
+// or mapping that it is part of, or what it conflicts with was set.
+[[nodiscard]] std::string problem_text(const ConfigProblem& problem, const ConfigPlaces& places);
 
 // `places`, when given, is filled as far as the sources could be read.
 [[nodiscard]] Result<Config> load_config(const ConfigSources& sources,

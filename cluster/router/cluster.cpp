@@ -163,7 +163,7 @@ Status Cluster::Impl::open() {
         }
     }
     const auto workers = static_cast<uint16_t>(host->workers());
-    exchange = std::make_unique<Exchange>(options.loops, workers);
+    exchange = std::make_unique<Exchange>(options.loops, workers, options.unread_bytes_max);
     directory = std::make_unique<Directory>(exchange->ports());
     exchange->set_workers([this](WorkerId worker, std::unique_ptr<WorkerParcel> parcel) {
         host->worker(worker).post_reserved([router = routers[worker.value()].get(),

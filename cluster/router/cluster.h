@@ -59,6 +59,7 @@ struct ClusterOptions {
     uint64_t retained_max = 1'000'000;   // topics with a retained message, over all shards
     uint32_t shared_member_window = 32;  // messages a connection may have from a shared group
     SharedStrategy shared_strategy = SharedStrategy::RoundRobin;
+    uint64_t unread_bytes_max = 32ULL << 20;  // of each thread, see Exchange
     uint64_t seed = 1;
 };
 

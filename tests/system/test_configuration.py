@@ -13,6 +13,7 @@ import urllib.request
 from lib import transport
 from lib.broker import Broker, StartFailed, command_line, free_port
 from lib.case import BrokerCase, quorate_only
+from lib.certs import Certificates
 
 
 class Files(unittest.TestCase):
@@ -95,6 +96,60 @@ class CheckConfig(Files):
         self.assertEqual(result.returncode, 2)
         self.assertIn("max_qos", result.stdout)
 
+    def tls_listener(self, **files):
+        return ("listeners:\n  - url: tls://127.0.0.1:18883\n    tls:\n"
+                + "".join(f"      {key}: {name}\n" for key, name in files.items()))
+
+    def test_files_that_are_named_are_opened_and_parsed(self):
+        tls = Certificates(os.path.join(self.folder, "tls"))
+        with open(os.path.join(self.folder, "noise.pem"), "w", encoding="ascii") as out:
+            out.write("-----BEGIN CERTIFICATE-----\nnoise\n-----END CERTIFICATE-----\n")
+        cert, key, ca = "tls/server.crt", "tls/server.key", "tls/ca.crt"
+        good = self.check(self.tls_listener(cert=cert, key=key, ca=ca, verify_client="require"))
+        self.assertEqual(good.returncode, 0, good.stdout)
+        for files, line, option, expected in (
+                ({"cert": "absent.crt", "key": key}, 4, "cert", "no such file"),
+                ({"cert": "noise.pem", "key": key}, 4, "cert", "a PEM certificate"),
+                ({"cert": cert, "key": "absent.key"}, 5, "key", "no such file"),
+                ({"cert": cert, "key": cert}, 5, "key", "a PEM private key"),
+                ({"cert": cert, "key": "tls/client.key"}, 5, "key", "the key of the certificate"),
+                ({"cert": cert, "key": key, "ca": key}, 6, "ca", "PEM certificates"),
+                ({"cert": cert, "key": key, "ca": "tls"}, 6, "ca", "PEM certificates")):
+            with self.subTest(files=files):
+                result = self.check(self.tls_listener(**files))
+                self.assertEqual(result.returncode, 2, result.stdout)
+                for part in (f"quorate.yaml:{line}: listeners[0].tls.{option}: expected", expected,
+                             f'"{files[option]}"'):
+                    self.assertIn(part, result.stdout)
+        self.assertTrue(os.path.exists(tls.server[0]))
+
+    def test_files_of_other_options_are_opened_as_well(self):
+        os.mkdir(os.path.join(self.folder, "folder"))
+        for text, place in (
+                ("cluster:\n  tls:\n    ca: absent.crt\n", "3: cluster.tls.ca"),
+                ("admin:\n  tls: {cert: absent.crt}\n", "2: admin.tls.cert"),
+                ("admin:\n  tokens_file: absent\n", "2: admin.tokens_file"),
+                ("log:\n  file: absent/broker.log\n", "2: log.file"),
+                ("log:\n\n  file: folder\n", "3: log.file")):
+            with self.subTest(text=text):
+                result = self.check(text)
+                self.assertEqual(result.returncode, 2, result.stdout)
+                self.assertIn(f"quorate.yaml:{place}: expected", result.stdout)
+        self.assertEqual(self.check("log: {file: folder/new.log}\n").returncode, 0)
+        self.assertEqual(os.listdir(os.path.join(self.folder, "folder")), [])
+
+    def test_what_the_node_holds_by_itself_fits_into_its_memory(self):
+        small = "limits:\n  memory_high_water: 300MiB\n"
+        result = self.check(small)
+        self.assertEqual(result.returncode, 2, result.stdout)
+        for part in ("quorate.yaml:2: limits.memory_high_water: expected more than",
+                     "got 300 MiB", "6 x storage.write_buffer 384 MiB", "storage.block_cache 32",
+                     "limits.max_unauthenticated_bytes 64 MiB", "lower"):
+            self.assertIn(part, result.stdout)
+        result = self.check(small + "storage:\n  write_buffer: 4MiB\n"
+                            "node: {loops: 1, workers: 1}\n")
+        self.assertEqual(result.returncode, 0, result.stdout)
+
     def test_version_help_and_usage_errors(self):
         result = command_line("--version")
         self.assertEqual(result.returncode, 0)
@@ -157,6 +212,11 @@ class Starting(unittest.TestCase):
         broker = self.broker({"listeners": [{"url": f"tls://127.0.0.1:{free_port()}", "tls": {
             "cert": "/nonexistent.crt", "key": "/nonexistent.key"}}]})
         self.assert_start_fails(broker, 2, "/nonexistent.crt")
+
+    def test_a_start_without_the_memory_for_it_is_exit_2(self):
+        broker = self.broker({"storage.write_buffer": "1GiB", "limits.memory_high_water": "2GiB"})
+        self.assert_start_fails(broker, 2, "limits.memory_high_water", "storage.write_buffer")
+        self.assertFalse(os.path.exists(broker.data_dir))
 
     def test_the_ready_line_names_the_listeners(self):
         broker = self.broker(transports=("tcp", "ws")).start()

@@ -31,6 +31,33 @@ def until_closed(client):
         return found
 
 
+@quorate_only
+class SlowStart(unittest.TestCase):
+    def test_signals_are_heard_while_the_start_waits_for_the_disk(self):
+        broker = FaultyBroker({"cluster.shards": 16})
+        self.addCleanup(broker.stop)
+        broker.start()
+        self.assertEqual(broker.terminate(), 0)
+        with open(broker.faults, "r+b", buffering=0) as faults:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                faults.write(b"sync_delay 1000\n")
+                process = subprocess.Popen(broker.command(), cwd=broker.home, text=True,
+                                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                self.addCleanup(process.kill)
+                lines = []
+                for line in process.stdout:
+                    lines.append(line)
+                    if "injected" in line:
+                        process.send_signal(number)
+                process.stdout.close()
+                self.assertEqual(process.wait(60), 0, "".join(lines))
+                self.assertNotIn("quorate ready", "".join(lines))
+                self.assertIn("before it was ready", "".join(lines))
+        # What was begun is no obstacle.
+        broker.start()
+        self.assertEqual(broker.http("/readyz")[0], 200)
+
+
 class DiskCase(unittest.TestCase):
     options = {}
 

@@ -9,6 +9,7 @@ from lib.attack import ATTACK_SECONDS, AttackCase
 from lib.broker import Broker
 from lib.case import BrokerCase, quorate_only
 from lib.client import Closed
+from lib.file_broker import FileBroker
 from lib.properties import encode_one
 from lib.transport import Timeout
 from lib.wait import wait_until
@@ -218,13 +219,10 @@ class TooManyFiles(unittest.TestCase):
 @quorate_only
 class MemoryPressure(unittest.TestCase):
     def test_under_memory_pressure_connects_are_refused_with_0x89(self):
-        broker = Broker({"cluster.shards": 4})
+        broker = FileBroker()
         self.addCleanup(broker.stop)
         broker.start()
-        resident = broker.resident_bytes()
-        broker.kill()
-        broker.options["limits.memory_high_water"] = f"{int(resident * 1.1) // 1024}KiB"
-        broker.start()
+        broker.reload(limits__memory_high_water=int(broker.resident_bytes() * 1.1))
 
         def refused():
             client = broker.client()

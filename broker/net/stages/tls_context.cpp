@@ -40,6 +40,21 @@ int no_password(char*, int, int, void*) {
     return 0;
 }
 
+using X509Ptr = std::unique_ptr<X509, decltype(&X509_free)>;
+using PrivateKeyPtr = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+using BioPtr = std::unique_ptr<BIO, decltype(&BIO_free_all)>;
+
+// Null when there is none; OpenSSL's queue says why.
+X509* read_certificate(const std::string& file) {
+    const BioPtr in(BIO_new_file(file.c_str(), "re"), BIO_free_all);
+    return in ? PEM_read_bio_X509(in.get(), nullptr, no_password, nullptr) : nullptr;
+}
+
+EVP_PKEY* read_key(const std::string& file) {
+    const BioPtr in(BIO_new_file(file.c_str(), "re"), BIO_free_all);
+    return in ? PEM_read_bio_PrivateKey(in.get(), nullptr, no_password, nullptr) : nullptr;
+}
+
 Status load_identity(SSL_CTX* context, const TlsOptions& options) {
     if (SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) != 1)
         return unusable("certificate", options.certificate_file);
@@ -115,6 +130,41 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::create(const TlsOptions& o
     if (Status status = load_client_authority(made->context_, options); !status)
         return status.error();
     return std::shared_ptr<const TlsContext>(std::move(made));
+}
+
+std::vector<TlsFault> check_tls_files(const TlsOptions& options) {
+    using Option = TlsFault::Option;
+    std::vector<TlsFault> faults;
+    const auto add = [&](Option option, std::string_view expected, const std::string& file) {
+        const std::string reason = openssl_reason();
+        faults.push_back(
+            {option, fmt::format("expected {} in \"{}\": {}", expected, file, reason)});
+    };
+    ERR_clear_error();
+    X509Ptr leaf(nullptr, X509_free);
+    if (const std::string& file = options.certificate_file; !file.empty()) {
+        leaf.reset(read_certificate(file));
+        if (!leaf) add(Option::Certificate, "a PEM certificate", file);
+    }
+    if (const std::string& file = options.key_file; !file.empty()) {
+        const PrivateKeyPtr key(read_key(file), EVP_PKEY_free);
+        if (!key) {
+            add(Option::Key, "a PEM private key without a password", file);
+        } else if (leaf && X509_check_private_key(leaf.get(), key.get()) != 1) {
+            add(Option::Key, "the key of the certificate", file);
+        }
+    }
+    if (const std::string& file = options.ca_file; !file.empty()) {
+        const X509Ptr authority(read_certificate(file), X509_free);
+        if (!authority) add(Option::Authority, "PEM certificates", file);
+    }
+    const bool complete = !options.certificate_file.empty() && !options.key_file.empty();
+    if (!faults.empty() || !complete) return faults;
+    // The rest of a chain, of a list of authorities, and what OpenSSL thinks of weak keys.
+    if (auto made = TlsContext::create(options); !made) {
+        faults.push_back({Option::Certificate, "expected files that fit: " + made.error().message});
+    }
+    return faults;
 }
 
 std::shared_ptr<const TlsContext> TlsContextSlot::get() const {

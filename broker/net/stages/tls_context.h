@@ -25,6 +25,17 @@ struct TlsOptions {
     ClientCertificate verify_client = ClientCertificate::None;
 };
 
+// A file of TlsOptions that cannot be used: which option, and "expected ..., got ...".
+struct TlsFault {
+    enum class Option : uint8_t { Certificate, Key, Authority, Revocations };
+    Option option = Option::Certificate;
+    std::string expected;
+};
+
+// Opens and parses every file that is named, whether or not the other options would have it read.
+// Thread: any.
+[[nodiscard]] std::vector<TlsFault> check_tls_files(const TlsOptions& options);
+
 // Who the other side proved to be.
 struct TlsPeer {
     bool verified = false;  // a certificate was given and its chain holds

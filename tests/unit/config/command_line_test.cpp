@@ -54,6 +54,34 @@ TEST_CASE("--check-config tells whether a start would accept the configuration",
     CHECK(wrong.out.empty());
 }
 
+TEST_CASE("what the machine lacks for a configuration is told with the place of its option",
+          "[config]") {
+    const ConfigCheck check = [](const Config& config) {
+        std::vector<ConfigProblem> problems;
+        if (config.log.file == "/absent/x") problems.push_back({"log.file", "expected a folder"});
+        if (config.listeners.size() == 2) {
+            problems.push_back({"listeners[1].tls.cert", "expected a certificate"});
+            problems.push_back({"mqtt.max_qos", "expected more", "listeners[1].url"});
+        }
+        return problems;
+    };
+    const auto outcome = [&](std::vector<std::string> arguments) {
+        return parse_command_line(arguments, {}, "1.2.3", check);
+    };
+    CHECK(std::holds_alternative<StartBroker>(outcome({})));
+    for (const char* flag : {"--check-config", "--set=node.name=x"}) {
+        const auto wrong = outcome({flag, "--set", "log.file=/absent/x", "--set",
+                                    "listeners=[{url: 'tcp://127.0.0.1:1'}, {url: "
+                                    "'tls://127.0.0.1:2', tls: {cert: a, key: b}}]"});
+        REQUIRE(std::holds_alternative<ExitNow>(wrong));
+        CHECK(std::get<ExitNow>(wrong).code == 2);
+        CHECK(std::get<ExitNow>(wrong).err ==
+              "--set log.file: log.file: expected a folder\n"
+              "--set listeners: listeners[1].tls.cert: expected a certificate\n"
+              "--set listeners: mqtt.max_qos: expected more\n");
+    }
+}
+
 TEST_CASE("a wrong command line or configuration exits with 2", "[config]") {
     CHECK(exits({"--no-such-flag"}).code == 2);
     CHECK(exits({"stray"}).code == 2);

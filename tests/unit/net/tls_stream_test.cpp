@@ -14,11 +14,13 @@ using namespace quorate::broker::test;
 using quorate::as_bytes;
 using quorate::as_text;
 using quorate::Random;
+using quorate::broker::check_tls_files;
 using quorate::broker::ChunkPool;
 using quorate::broker::ClientCertificate;
 using quorate::broker::OutputBuffer;
 using quorate::broker::TlsContext;
 using quorate::broker::TlsContextSlot;
+using quorate::broker::TlsFault;
 using quorate::broker::TlsOptions;
 using quorate::broker::TlsStream;
 
@@ -262,6 +264,42 @@ TEST_CASE("files that cannot be used are named") {
         options.verify_client = ClientCertificate::Require;
         CHECK_FALSE(TlsContext::create(options));
     }
+}
+
+TEST_CASE("each file of TLS that cannot be used is named with its option") {
+    using Option = TlsFault::Option;
+    Certificates certificates;
+    const TlsOptions good = certificates.options(ClientCertificate::Require);
+    CHECK(check_tls_files(good).empty());
+    CHECK(check_tls_files({}).empty());
+    const std::string absent = certificates.file("absent.pem");
+    const std::string other_key =
+        certificates.file(certificates.make_client("other", "/CN=o") + ".key");
+    const auto fault = [&](auto change) {
+        TlsOptions options = good;
+        options.verify_client = ClientCertificate::None;  // it is read all the same
+        change(options);
+        const std::vector<TlsFault> faults = check_tls_files(options);
+        REQUIRE(faults.size() == 1);
+        return faults.front();
+    };
+    const auto says = [&](const TlsFault& found, Option option, const std::string& file) {
+        CHECK(found.option == option);
+        CHECK(found.expected.starts_with("expected "));
+        CHECK(found.expected.find(file) != std::string::npos);
+    };
+    says(fault([&](TlsOptions& o) { o.certificate_file = absent; }), Option::Certificate, absent);
+    says(fault([&](TlsOptions& o) { o.certificate_file = o.key_file; }), Option::Certificate,
+         good.key_file);
+    says(fault([&](TlsOptions& o) { o.key_file = absent; }), Option::Key, absent);
+    says(fault([&](TlsOptions& o) { o.key_file = o.certificate_file; }), Option::Key,
+         good.certificate_file);
+    says(fault([&](TlsOptions& o) { o.key_file = other_key; }), Option::Key, other_key);
+    says(fault([&](TlsOptions& o) { o.ca_file = absent; }), Option::Authority, absent);
+    says(fault([&](TlsOptions& o) { o.ca_file = o.key_file; }), Option::Authority, good.key_file);
+    TlsOptions all_wrong = good;
+    all_wrong.certificate_file = all_wrong.key_file = all_wrong.ca_file = absent;
+    CHECK(check_tls_files(all_wrong).size() == 3);
 }
 
 TEST_CASE("a reload changes new connections and leaves the others alone") {
