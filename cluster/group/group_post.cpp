@@ -69,6 +69,8 @@ void GroupPost::arrived(NodeId from, const link::ReceivedBatch& batch) {
     std::vector<bool> told(host->workers(), false);
     link::BatchReader items = batch.items();
     while (const auto bytes = items.next()) {
+        // Items of other kinds are other layers'.
+        if (bytes->empty() || static_cast<char>(bytes->front()) != kRaftMessage) continue;
         const auto item = read_item(*bytes);
         if (!item) {
             refused_.fetch_add(1, std::memory_order_relaxed);

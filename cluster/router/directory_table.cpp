@@ -10,6 +10,7 @@ void Destinations::clear() {
     loops = 0;
     shards.clear();
     groups.clear();
+    nodes.clear();
 }
 
 void DirectoryTable::apply(const DirectoryOp& op) {
@@ -23,10 +24,11 @@ void DirectoryTable::apply(const DirectoryOp& op) {
             entry.loops &= ~(uint64_t{1} << op.loop.value());
             break;
         case DirectoryOp::Kind::SetRoutes:
-            if (op.shards.empty() && op.groups.empty()) {
+            if (op.shards.empty() && op.groups.empty() && op.nodes.empty()) {
                 entry.replicated.reset();
             } else {
-                entry.replicated = std::make_unique<Replicated>(Replicated{op.shards, op.groups});
+                entry.replicated =
+                    std::make_unique<Replicated>(Replicated{op.shards, op.groups, op.nodes});
             }
             break;
     }
@@ -46,6 +48,9 @@ void DirectoryTable::add(const Entry& entry, Destinations& out) {
     }
     for (const GroupRoute& route : entry.replicated->groups) {
         if (std::ranges::find(out.groups, route) == out.groups.end()) out.groups.push_back(route);
+    }
+    for (const Incarnation node : entry.replicated->nodes) {
+        if (std::ranges::find(out.nodes, node) == out.nodes.end()) out.nodes.push_back(node);
     }
 }
 

@@ -2,8 +2,8 @@
 // against.
 //
 // A filter leads to front-end loops of this node (whose expiry-0 sessions match again there), to
-// shards (whose durable sessions match again there) and to shared groups. The table is derived:
-// from the loops' own subscriptions, from the exact routes of the shards led here and from
+// shards (whose durable sessions match again there), to shared groups, and to nodes. The table is
+// derived: from the loops' own subscriptions, from the exact routes of the shards led here and from
 // `wildcards`.
 //
 // Thread: shown to readers by LeftRight; changed only by its writer. Owner: the Directory.
@@ -41,13 +41,14 @@ struct DirectoryOp {
     enum class Kind : uint8_t {
         AddLoop,     // `loop` has a first subscriber of `filter`
         RemoveLoop,  // its last one left
-        SetRoutes,   // all replicated routes of `filter` are now `shards` and `groups`
+        SetRoutes,   // all replicated routes of `filter` are now `shards`, `groups` and `nodes`
     };
     Kind kind = Kind::AddLoop;
     std::string filter;
     LoopId loop;
     std::vector<ShardRoute> shards;
     std::vector<GroupRoute> groups;
+    std::vector<Incarnation> nodes;  // whose loops have subscribers
 };
 
 // What all filters that match one topic lead to; each destination once.
@@ -55,9 +56,12 @@ struct Destinations {
     uint64_t loops = 0;
     std::vector<ShardRoute> shards;
     std::vector<GroupRoute> groups;
+    std::vector<Incarnation> nodes;  // this one too, when its loops have subscribers
 
     void clear();
-    [[nodiscard]] bool replicated() const { return !shards.empty() || !groups.empty(); }
+    [[nodiscard]] bool replicated() const {
+        return !shards.empty() || !groups.empty() || !nodes.empty();
+    }
 };
 
 class DirectoryTable {
@@ -80,6 +84,7 @@ class DirectoryTable {
     struct Replicated {
         std::vector<ShardRoute> shards;
         std::vector<GroupRoute> groups;
+        std::vector<Incarnation> nodes;
     };
     // Most filters have one kind of destination: the rarer one is a pointer away.
     struct Entry {

@@ -114,6 +114,16 @@ std::vector<RetainedPage>& Outbound::pages(const PortRef& asker) {
     return loop(exchange_.loop_at(asker.port)).retained;
 }
 
+std::vector<StreamAnswer>& Outbound::stream_answers(const PortRef& asker) {
+    if (!here(asker.node)) return remote_->loop(asker).stream_answers;
+    return loop(exchange_.loop_at(asker.port)).stream_answers;
+}
+
+std::vector<NodeCopyAnswer>& Outbound::copy_answers(const PortRef& asker) {
+    if (!here(asker.node)) return remote_->worker(asker).copy_answers;
+    return worker(exchange_.worker_at(asker.port)).copy_answers;
+}
+
 bool Outbound::admit(PortId port, uint64_t staged, uint64_t bytes) {
     const uint64_t waits = exchange_.unread(port) + staged;
     if (waits == 0 || waits + bytes <= exchange_.unread_bytes_max()) return true;

@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "cluster/router/remote/leaders.h"
+#include "cluster/router/remote/peers.h"
 #include "cluster/router/remote/remote_outbound.h"
 #include "cluster/router/traffic.h"
+#include "proto/base/environment.h"
 #include "proto/base/ids.h"
 #include "proto/base/mailbox.h"
 #include "proto/base/task.h"
@@ -96,11 +98,22 @@ class Exchange {
     std::atomic<uint64_t> dropped_{0};
 };
 
+// The right to match with this node's tables. Thread: any. Owner: the Cluster.
+class TableLeases {
+  public:
+    virtual ~TableLeases() = default;
+    // Both are valid now. Ask after the bytes were read and the table was loaded.
+    [[nodiscard]] virtual bool valid() const = 0;
+};
+
 // How threads reach groups and ports that are elsewhere. Thread: any. Owner: the Cluster.
 struct OtherNodes {
     NodeId self;
-    const Leaders& leaders;
+    Leaders& leaders;
     RemoteOffice& office;
+    const Peers& peers;
+    const TableLeases& leases;
+    const Clock& clock;
 };
 
 // What a thread has gathered for the others in this turn. Thread, Owner: that thread's.
@@ -120,6 +133,10 @@ class Outbound {
     [[nodiscard]] std::vector<TakenBatch::Taken>& taken(const PortRef& asker);
     [[nodiscard]] std::vector<GroupAnswer>& answers(const PortRef& asker);
     [[nodiscard]] std::vector<RetainedPage>& pages(const PortRef& asker);
+    [[nodiscard]] std::vector<StreamAnswer>& stream_answers(const PortRef& loop);
+    [[nodiscard]] std::vector<NodeCopyAnswer>& copy_answers(const PortRef& worker);
+    // For workers of another node, each by the group that an item is about. Requires: others.
+    [[nodiscard]] WorkerParcel& node(NodeId node) { return remote_->leaders(node); }
 
     // Whether a QoS 0 message of so many bytes may be added for that thread: not while it is so far
     // behind that it has Exchange::unread_bytes_max to read; then the message counts as dropped. A

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
+#include <map>
 #include <utility>
 
 #include "cluster/group/group_ids.h"
+#include "proto/base/assert.h"
 
 namespace quorate::cluster {
 
@@ -61,16 +64,11 @@ void NodeLoopPort::return_credit() {
 
 bool NodeLoopPort::publish_to_owner(Ticket ticket, const mqtt::MessageView& message,
                                     bool skip_loops) {
+    if (owner_distributes()) return into_stream(ticket, message);
     if (!take_credit(message.payload.size() + message.topic.size())) return false;
     const GroupId group = group_of(shard_of_topic(message.topic, context_.layout));
     outbound_.leader(group).owned.add(ticket, skip_loops ? WorkerParcel::kSkipLoops : 0, message);
     return true;
-}
-
-void NodeLoopPort::publisher_gone(uint64_t publisher) {
-    for (const auto& stream : streams_) {
-        if (stream != nullptr) stream->connection_gone(publisher);
-    }
 }
 
 void NodeLoopPort::publish_to_shard(ShardId shard, const mqtt::MessageView& message) {
@@ -121,6 +119,9 @@ void NodeLoopPort::return_loop_credit(LoopId loop, std::size_t answers) {
 
 bool NodeLoopPort::relaxed() const {
     const LoopCredit& most = context_.credit;
+    if (in_streams_ > most.publishes_max / 2 || in_streams_bytes_ > most.bytes_max / 2) {
+        return false;
+    }
     if (outstanding_.size() > most.publishes_max / 2 || outstanding_bytes_ > most.bytes_max / 2) {
         return false;
     }
@@ -162,7 +163,14 @@ void NodeLoopPort::loop_route(std::string_view filter, bool add, uint64_t token)
     op.filter = filter;
     op.loop = context_.loop;
     route_ops_.push_back(std::move(op));
-    if (token != 0) route_tokens_.push_back(token);
+    if (owner_distributes()) {
+        route_tokens_.push_back(token);  // one for each op
+        if (token == 0) return;
+        routes_asked_.insert(token);
+        route_token_ = std::max(route_token_, token);
+    } else if (token != 0) {
+        route_tokens_.push_back(token);
+    }
 }
 
 bool NodeLoopPort::match(std::string_view topic, Destinations& out) {
@@ -187,6 +195,12 @@ void NodeLoopPort::follow_leaders() {
         places_[shard] = place;
         if (lanes_[shard] != nullptr && lanes_[shard]->moved(place)) {
             lanes_[shard]->resend(outbound_.leader(group).commands);
+        }
+        if (const auto& stream = streams_[shard]; stream != nullptr) {
+            const bool begun = stream->items.open() || stream->items.unanswered() > 0;
+            stream->items.broken();
+            stream->begin_at = {};
+            if (begun) begin(id, *stream);
         }
         sink_.on_moved(id);
     }
@@ -213,16 +227,19 @@ void NodeLoopPort::receive() {
             }
             sink_.on_taken(parcel->taken);
         }
+        for (const StreamAnswer& answer : parcel->stream_answers)
+            on_stream_answer(answer);
         for (const GroupAnswer& answer : parcel->answers)
             on_answer(answer);
         // After the answers: a connection that was attached in the same turn is known by then.
         for (const LetGoRequest& request : parcel->let_go)
             sink_.on_let_go(request);
         for (const uint64_t token : parcel->shown)
-            sink_.on_shown(token);
+            on_shown(token);
         context_.exchange.done(outbound_.self(), parcel->message_bytes());
     }
     arrived_.clear();
+    if (owner_distributes()) look_after_streams();
     if (refused_ && relaxed()) {
         refused_ = false;
         sink_.on_credit();
@@ -244,18 +261,56 @@ void NodeLoopPort::on_answer(const GroupAnswer& routed) {
     if (was_full && !client.full()) sink_.on_credit();
 }
 
-void NodeLoopPort::flush() {
-    if (!route_ops_.empty()) {
+// Front-ends take a token for shown when a later one is, so none is told before those that came
+// before it.
+void NodeLoopPort::on_shown(uint64_t token) {
+    if (!owner_distributes()) return sink_.on_shown(token);
+    const bool first = !routes_asked_.empty() && *routes_asked_.begin() == token;
+    routes_asked_.erase(token);
+    if (!first) return;
+    const uint64_t shown = routes_asked_.empty() ? route_token_ : *routes_asked_.begin() - 1;
+    sink_.on_shown(shown);
+}
+
+void NodeLoopPort::send_routes() {
+    if (route_ops_.empty()) return;
+    Exchange& exchange = context_.exchange;
+    if (!owner_distributes()) {
         auto parcel = std::make_unique<LoopParcel>();
         parcel->from = local_port(outbound_.self());
         parcel->shown = std::exchange(route_tokens_, {});
-        Exchange& exchange = context_.exchange;
         context_.directory.change(
             std::exchange(route_ops_, {}),
             [&exchange, loop = context_.loop, held = std::move(parcel)]() mutable {
                 if (!held->shown.empty()) exchange.post(loop, std::move(held));
             });
+        return;
     }
+    // First this node's own threads, then the node's routes.
+    std::map<uint16_t, std::unique_ptr<WorkerParcel>> parcels;
+    for (std::size_t i = 0; i < route_ops_.size(); ++i) {
+        const DirectoryOp& op = route_ops_[i];
+        const auto shard = shard_of_filter(op.filter, context_.layout);
+        const WorkerId worker = exchange.worker_of(shard ? group_of(*shard) : kWildcardsGroup);
+        auto& parcel = parcels[worker.value()];
+        if (parcel == nullptr) {
+            parcel = std::make_unique<WorkerParcel>();
+            parcel->from = local_port(outbound_.self());
+        }
+        const bool add = op.kind == DirectoryOp::Kind::AddLoop;
+        parcel->node_routes.push_back({context_.loop, op.filter, add, route_tokens_[i]});
+    }
+    route_tokens_.clear();
+    context_.directory.change(std::exchange(route_ops_, {}),
+                              [&exchange, held = std::move(parcels)]() mutable {
+                                  for (auto& [worker, parcel] : held)
+                                      exchange.post(WorkerId(worker), std::move(parcel));
+                              });
+}
+
+void NodeLoopPort::flush() {
+    send_routes();
+    send_streams();
     outbound_.flush();
     reader_.unpin();
 }

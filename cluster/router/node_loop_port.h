@@ -1,4 +1,8 @@
-// LoopPort within one process: parcels to the workers of this node.
+// LoopPort of a loop: parcels to the workers of this node, and of others if there are any.
+//
+// Among other nodes each publish goes into the stream of its topic's shard, which numbers it and
+// sends it again until an owner has answered; what one loop has in all its streams is bounded by
+// LoopCredit. Wishes for routes go to the worker that keeps this node's route for the filter.
 //
 // Credits: a loop may have so many publishes and bytes unanswered at owners, and so many at
 // each other loop; beyond that `publish_to_owner`, `publish_to_group` and `loops_ready` refuse and
@@ -7,8 +11,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -40,6 +46,7 @@ class NodeLoopPort final : public LoopPort {
         LoopCredit credit;
         std::span<const std::atomic<uint64_t>> retained_in{};  // messages, by shard
         const OtherNodes* others = nullptr;  // outlives the port; null: there are none
+        std::chrono::milliseconds publish_timeout{10'000};  // among other nodes
     };
     // `sink` outlives the port.
     NodeLoopPort(const Context& context, LoopSink& sink);
@@ -71,6 +78,25 @@ class NodeLoopPort final : public LoopPort {
     const ShardLayout& layout() const override { return context_.layout; }
 
   private:
+    // How often a stream that was refused by an owner asks the same one again.
+    static constexpr std::chrono::milliseconds kAgain{50};
+    static constexpr std::chrono::milliseconds kExpireEvery{100};
+
+    struct Stream {
+        PublishStream items;
+        std::chrono::nanoseconds begin_at{0};  // while it is not open: not before
+        bool staged = false;                   // in staged_
+    };
+    [[nodiscard]] bool into_stream(Ticket ticket, const mqtt::MessageView& message);
+    Stream& stream(ShardId shard);
+    void stage(ShardId shard, Stream& stream);
+    void begin(ShardId shard, Stream& stream);
+    void on_stream_answer(const StreamAnswer& answer);
+    // Settles what was answered or is too old, and begins streams anew whose time has come.
+    void look_after_streams();
+    void send_streams();
+    void send_routes();
+
     [[nodiscard]] bool take_credit(std::size_t bytes);
     void return_credit();
     void return_loop_credit(LoopId loop, std::size_t answers);
@@ -79,13 +105,21 @@ class NodeLoopPort final : public LoopPort {
     LaneClient& lane(ShardId shard);
     void follow_leaders();
     void on_answer(const GroupAnswer& routed);
+    void on_shown(uint64_t token);
 
     Context context_;
     LoopSink& sink_;
     Outbound outbound_;
     Directory::Tables::Reader reader_;
-    std::vector<std::unique_ptr<LaneClient>> lanes_;       // by shard
-    std::vector<std::unique_ptr<PublishStream>> streams_;  // by topic shard; only among other nodes
+    std::vector<std::unique_ptr<LaneClient>> lanes_;  // by shard
+    std::vector<std::unique_ptr<Stream>> streams_;    // by topic shard; only among other nodes
+    std::vector<ShardId> staged_;                     // streams that may have something to send
+    std::set<ShardId> used_;                          // streams with something unanswered
+    uint64_t in_streams_ = 0;                         // publishes, as of the last look,
+    uint64_t in_streams_bytes_ = 0;                   // and their bytes
+    std::chrono::nanoseconds next_expire_{0};
+    std::set<uint64_t> routes_asked_;  // tokens of loop_route that are not shown yet,
+    uint64_t route_token_ = 0;         // and the highest that was ever given
     std::vector<std::unique_ptr<LoopParcel>> arrived_;
     std::vector<DirectoryOp> route_ops_;
     std::vector<uint64_t> route_tokens_;

@@ -30,8 +30,9 @@ mqtt::ReasonCode reason_of(AnswerCode code) {
 }  // namespace
 
 void Owner::publish(PortRef asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops,
-                    const OutboxSource* source) {
+                    const OutboxSource* source, const RetainNumber& place) {
     Waiting item;
+    item.place = place;
     item.asker = LoopAsker{asker, ticket};
     item.skip_loops = skip_loops;
     if (source != nullptr) item.source = *source;
@@ -80,6 +81,8 @@ bool Owner::start(const Waiting& item, const mqtt::MessageView& message) {
     held_.try_emplace(std::string(message.topic));
     Retain command;
     command.message = operation.message.text();
+    command.stream = item.place.stream;
+    command.stream_number = item.place.number;
     host_.retain(shard_of_topic(message.topic, layout_), token, command);
     return true;
 }
@@ -95,15 +98,26 @@ void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
         ++cut_off_;
         if (committed) return arrived(token, 0, mqtt::ReasonCode::QuotaExceeded);
     }
-    if (!operation.skip_loops) {
+    const bool here = !operation.skip_loops && destinations_.loops != 0 &&
+                      (source == nullptr || host_.first_time(*source));
+    if (here) {
         for (uint64_t loops = destinations_.loops; loops != 0; loops &= loops - 1) {
             if (committed) ++operation.awaited;
             host_.to_loop(LoopId(static_cast<uint16_t>(std::countr_zero(loops))),
                           committed ? token : 0, message, source);
         }
     }
+    if (destinations_.replicated()) to_sessions(token, message, committed);
+    arrived(token, 0, mqtt::ReasonCode::Success);
+}
+
+// Where no loop of this node matches again: shards, groups, other nodes.
+void Owner::to_sessions(uint64_t token, const mqtt::MessageView& message, bool committed) {
+    Operation& operation = *find(token);
+    const OutboxSource* source = operation.source ? &*operation.source : nullptr;
+    const ShardId of = shard_of_topic(message.topic, layout_);
     std::string flat;
-    if (destinations_.replicated()) mqtt::encode_message(flat, message);
+    mqtt::encode_message(flat, message);
     for (const ShardRoute& route : destinations_.shards) {
         if (!committed || route.best_qos == mqtt::QoS::AtMostOnce) {
             host_.to_live(route.shard, message);
@@ -113,19 +127,22 @@ void Owner::distribute(uint64_t token, const mqtt::MessageView& message) {
         command.message = flat;
         command.source = operation.source;
         ++operation.awaited;
-        host_.enqueue(route.shard, token, command);
+        host_.enqueue(route.shard, token, command, of);
     }
-    if (!destinations_.groups.empty()) {
-        const SharedBytes shared{as_bytes(flat)};
-        for (const GroupRoute& group : destinations_.groups) {
-            if (committed) ++operation.awaited;
-            host_.to_group(group, committed ? token : 0, shared, source);
-        }
+    if (destinations_.groups.empty() && destinations_.nodes.empty()) return;
+    const SharedBytes shared{as_bytes(flat)};
+    for (const GroupRoute& group : destinations_.groups) {
+        if (committed) ++operation.awaited;
+        host_.to_group(group, committed ? token : 0, shared, source);
     }
-    arrived(token, 0, mqtt::ReasonCode::Success);
+    for (const Incarnation node : destinations_.nodes) {
+        const bool sent = host_.to_node(node, committed ? token : 0, shared, source, of);
+        if (sent && committed) ++operation.awaited;
+    }
 }
 
 void Owner::on_command(uint64_t token, const Answer& answer) {
+    if (answer.code == AnswerCode::StaleSource) return abandon(token);
     Operation* operation = find(token);
     if (operation == nullptr) return;
     if (operation->retaining) {
@@ -159,6 +176,18 @@ void Owner::on_taken(const TakenBatch::Taken& taken) {
     arrived(taken.ticket, taken.receivers, taken.code);
 }
 
+void Owner::on_copied(uint64_t token, uint32_t receivers, bool stale) {
+    if (stale) return abandon(token);
+    arrived(token, receivers, mqtt::ReasonCode::Success);
+}
+
+void Owner::abandon(uint64_t token) {
+    Operation* operation = find(token);
+    if (operation == nullptr) return;
+    operation->abandoned = true;
+    arrived(token, 0, mqtt::ReasonCode::Success);
+}
+
 void Owner::arrived(uint64_t token, uint32_t receivers, mqtt::ReasonCode code) {
     Operation* operation = find(token);
     if (operation == nullptr) return;
@@ -171,6 +200,7 @@ void Owner::arrived(uint64_t token, uint32_t receivers, mqtt::ReasonCode code) {
 }
 
 void Owner::finish(Operation& operation) {
+    if (operation.abandoned) return;
     if (const auto* loop = std::get_if<LoopAsker>(&operation.asker)) {
         if (loop->ticket != 0) {
             host_.answer(loop->port, {loop->ticket, operation.receivers, operation.code});

@@ -40,8 +40,9 @@ class OwnerHost {
     [[nodiscard]] virtual bool match(std::string_view topic, Destinations& out, bool whole) = 0;
     // False when the limit of retained messages is reached and the topic has none.
     [[nodiscard]] virtual bool may_retain(std::string_view topic, bool accepted) = 0;
-    // In this worker's publish lane; answered by Owner::on_command(token, ...).
-    virtual void enqueue(ShardId shard, uint64_t token, const Enqueue& body) = 0;
+    // In this worker's publish lane, in the name of shard `of`; answered by
+    // Owner::on_command(token, ...).
+    virtual void enqueue(ShardId shard, uint64_t token, const Enqueue& body, ShardId of) = 0;
     virtual void retain(ShardId shard, uint64_t token, const Retain& body) = 0;
     // Answered by Owner::on_taken(ticket).
     virtual void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
@@ -49,6 +50,15 @@ class OwnerHost {
     // The same when ticket != 0. Another node's loop filters repeats by `source`.
     virtual void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message,
                          const OutboxSource* source) = 0;
+    // To another node, in the name of shard `of`; answered by Owner::on_copied(token) when token !=
+    // 0. False: there is no such node, nobody answers.
+    [[nodiscard]] virtual bool to_node(Incarnation /*node*/, uint64_t /*token*/,
+                                       const SharedBytes& /*flat*/, const OutboxSource* /*source*/,
+                                       ShardId /*of*/) {
+        return false;
+    }
+    // Whether this node's loops have not had this hand-over. On a single node nothing is repeated.
+    [[nodiscard]] virtual bool first_time(const OutboxSource& /*source*/) { return true; }
     // QoS 0, or best QoS 0: to connected durable sessions, unanswered.
     virtual void to_live(ShardId shard, const mqtt::MessageView& message) = 0;
 
@@ -62,6 +72,12 @@ struct LoopAsker {
     Ticket ticket = 0;
 };
 
+// The place of a retained publish in its loop's stream: written once, however often it comes.
+struct RetainNumber {
+    RetainStream stream;
+    uint64_t number = 0;
+};
+
 class Owner {
   public:
     Owner(OwnerHost& host, const ShardLayout& layout) : host_(host), layout_(layout) {}
@@ -69,12 +85,14 @@ class Owner {
     // From a loop. `ticket` 0: nobody waits. With `source` (of QoS 2 for a session that ends with
     // its connection) the destinations filter repeats, since the loop may have to come again.
     void publish(PortRef asker, Ticket ticket, const mqtt::MessageView& message, bool skip_loops,
-                 const OutboxSource* source = nullptr);
+                 const OutboxSource* source = nullptr, const RetainNumber& place = {});
     // From the outbox of a shard.
     void hand_over(const HandOver& item);
 
     void on_command(uint64_t token, const Answer& answer);
     void on_taken(const TakenBatch::Taken& taken);
+    // Stale: a node has heard a later owner, so that this one answers nothing.
+    void on_copied(uint64_t token, uint32_t receivers, bool stale);
 
     [[nodiscard]] std::size_t in_progress() const { return operations_.size() - free_.size(); }
     [[nodiscard]] std::size_t held() const { return held_count_; }
@@ -95,6 +113,7 @@ class Owner {
         SharedBytes message;                 // flat, while retaining
         std::optional<OutboxSource> source;  // by which destinations know repeats
         bool from_outbox = false;
+        bool abandoned = false;  // nobody is told: a later owner does it
         uint32_t generation = 0;
     };
     struct Waiting {
@@ -102,6 +121,7 @@ class Owner {
         bool skip_loops = false;
         bool from_outbox = false;
         std::optional<OutboxSource> source;
+        RetainNumber place;
         SharedBytes message;
     };
 
@@ -109,7 +129,9 @@ class Owner {
     // True when it holds its topic from now on.
     bool start(const Waiting& item, const mqtt::MessageView& message);
     void distribute(uint64_t token, const mqtt::MessageView& message);
+    void to_sessions(uint64_t token, const mqtt::MessageView& message, bool committed);
     void arrived(uint64_t token, uint32_t receivers, mqtt::ReasonCode code);
+    void abandon(uint64_t token);
     void finish(Operation& operation);
     void release_topic(std::string_view topic);
 

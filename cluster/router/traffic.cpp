@@ -56,6 +56,12 @@ uint64_t WorkerParcel::message_bytes() const {
         sum += publish.message.size();
     for (const HandOver& entry : hand_overs)
         sum += entry.message.size();
+    for (const StreamParcel& stream : streams) {
+        for (const StreamItem& item : stream.items)
+            sum += item.message.size();
+    }
+    for (const NodeCopy& each : copies)
+        sum += each.copy.message.size();
     return sum;
 }
 

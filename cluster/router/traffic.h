@@ -14,11 +14,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cluster/router/directory_table.h"
 #include "cluster/sessions/outbox_source.h"
 #include "cluster/shard/actions.h"
+#include "cluster/stream/copy_link.h"
+#include "cluster/stream/stream.h"
 #include "cluster/topics/destination.h"
 #include "proto/base/assert.h"
 #include "proto/base/bytes.h"
@@ -285,6 +288,46 @@ struct LetGoRequest {
     LetGo let_go;
 };
 
+// Publishes of one loop for the topics of one shard, on their way to the owner.
+struct StreamParcel {
+    ShardId shard;
+    LoopId loop;
+    std::optional<StreamBegin> begin;
+    std::vector<StreamItem> items;
+};
+
+// The owner's answer to one item, or to a whole attempt.
+struct StreamAnswer {
+    ShardId shard;
+    uint32_t attempt = 0;
+    bool refused = false;  // the attempt: the loop begins again
+    uint64_t number = 0;
+    uint32_t receivers = 0;
+    mqtt::ReasonCode code = mqtt::ReasonCode::Success;
+};
+
+// A publish for the memory sessions of another node, and what became of it there. Of QoS 0 it has
+// no number and no answer.
+struct NodeCopy {
+    Copy copy;
+    Incarnation to;
+};
+struct NodeCopyAnswer {
+    SourceFence fence;  // of the copy: names its sender
+    Incarnation at;     // the node that answers
+    uint64_t number = 0;
+    CopyVerdict verdict = CopyVerdict::Taken;
+    uint32_t receivers = 0;
+};
+
+// A loop's subscribers of a filter begin or end; within a node only.
+struct NodeRouteOp {
+    LoopId loop;
+    std::string filter;
+    bool add = false;
+    uint64_t token = 0;  // of LoopPort::loop_route; 0: nobody waits
+};
+
 // Everything one thread has for a loop at the end of its turn. The loop reads it in the order of
 // the members: messages come before the answers that make senders go on, and what was read of a
 // retained register before what was written to it later.
@@ -297,6 +340,7 @@ struct LoopParcel {
     std::vector<LetGoRequest> let_go;
     TakenBatch taken;
     std::vector<GroupAnswer> answers;
+    std::vector<StreamAnswer> stream_answers;
     std::vector<uint64_t> shown;  // tokens of LoopPort::loop_route
 
     // Bytes of messages in it: what Exchange::unread counts.
@@ -322,6 +366,14 @@ struct WorkerParcel {
     std::vector<HandOverDone> done;
     TakenBatch taken;                  // of publishes that this worker sent to the loop
     std::vector<GroupAnswer> answers;  // to commands of this worker's lanes
+    std::vector<StreamParcel> streams;
+    std::vector<NodeCopy> copies;
+    std::vector<NodeCopyAnswer> copy_answers;  // to this worker
+    // The rest stays within the node.
+    std::vector<NodeRouteOp> node_routes;
+    // Of this worker's own groups: their tables of this term, or up to this entry, are shown.
+    std::vector<std::pair<GroupId, Term>> tables_shown;
+    std::optional<LogIndex> wildcards_shown;
     // Of this worker's own groups to anyone: their routes are shown now.
     std::vector<GroupAnswer> shown_answers;
 

@@ -25,7 +25,10 @@ WorkerRouter::WorkerRouter(const Context& context)
     : context_(context),
       outbound_(context.exchange, context.exchange.port_of(context.worker), context.others),
       owner_(*this, context.layout),
-      reader_(context.directory.reader(outbound_.self().value())) {}
+      reader_(context.directory.reader(outbound_.self().value())) {
+    if (context.others == nullptr) return;
+    nodes_.emplace(WorkerNodes::Context{*this, outbound_, owner_, *context.others, context.layout});
+}
 
 ShardRunner* WorkerRouter::shard_runner(ShardId shard) {
     const auto found = runners_.find(group_of(shard));
@@ -34,7 +37,7 @@ ShardRunner* WorkerRouter::shard_runner(ShardId shard) {
 }
 
 void WorkerRouter::receive(const WorkerParcel& parcel) {
-    follow_leaders();
+    if (nodes_) nodes_->look();
     parcel.commands.for_each([this](GroupId group, std::string_view command) {
         if (GroupRunnerBase* runner = leading(group)) runner->propose(command);
     });
@@ -74,15 +77,21 @@ void WorkerRouter::receive(const WorkerParcel& parcel) {
     for (const SharedPresence& presence : parcel.presence)
         hand_to(presence.shard, [&](ShardRunner& to) { to.presence(presence); });
     for (const RetainedQuery& query : parcel.retained)
-        scan_retained(query);
+        read_retained(query);
     for (const HandOverDone& done : parcel.done)
         hand_to(done.source, [&](ShardRunner& to) { to.hand_over_done(done); });
-    for (const TakenBatch::Taken& taken : parcel.taken.taken)
-        owner_.on_taken(taken);
+    if (nodes_) nodes_->receive(parcel);
+    for (const TakenBatch::Taken& taken : parcel.taken.taken) {
+        if (!nodes_ || !nodes_->taken(taken)) owner_.on_taken(taken);
+    }
     for (const GroupAnswer& answer : parcel.answers)
         on_answer(answer);
     for (const GroupAnswer& answer : parcel.shown_answers)
         route_answer(GroupAnswer(answer));
+    for (const auto& [group, term] : parcel.tables_shown) {
+        if (GroupRunnerBase* runner = leading(group)) runner->tables_shown(term);
+    }
+    if (parcel.wildcards_shown) runners_.at(kWildcardsGroup)->shown(*parcel.wildcards_shown);
     context_.exchange.done(outbound_.self(), parcel.message_bytes());
 }
 
@@ -109,26 +118,59 @@ bool WorkerRouter::end_turn() {
     bool proposed = false;
     for (auto& [group, runner] : runners_)
         proposed = runner->end_turn() || proposed;
-    follow_leaders();
+    if (nodes_) nodes_->end_turn();
     outbound_.flush();
     reader_.unpin();
     return proposed;
 }
 
-void WorkerRouter::follow_leaders() {
-    const uint64_t changes = outbound_.leader_changes();
-    if (changes == leader_changes_) return;
-    leader_changes_ = changes;
-    for (auto& [group, classes] : lanes_) {
-        for (auto& client : classes) {
-            if (client == nullptr || !client->moved(outbound_.leader_place(group))) continue;
+void WorkerRouter::moved(GroupId group) {
+    const Leaders::Place place = outbound_.leader_place(group);
+    const auto found = lanes_.find(group);
+    if (found != lanes_.end()) {
+        for (auto& client : found->second) {
+            if (client == nullptr || !client->moved(place)) continue;
             client->resend(outbound_.leader(group).commands);
         }
     }
+    for (auto& [id, runner] : runners_)
+        runner->moved(group);
+}
+
+void WorkerRouter::peers_changed() {
+    for (auto& [id, runner] : runners_)
+        runner->peers_changed();
+}
+
+void WorkerRouter::load_table() {
+    (void)reader_.pin();
+}
+
+void WorkerRouter::match_all(std::string_view topic, Destinations& out) {
+    (void)match(topic, out, true);
+}
+
+bool WorkerRouter::confirm(ShardId shard, uint64_t round) {
+    ShardRunner* runner = leading_shard(shard);
+    if (runner == nullptr) return false;
+    return runner->confirm(
+        [this, shard, round](bool confirmed) { nodes_->round(shard, round, confirmed); });
+}
+
+void WorkerRouter::send_route(GroupId holder, const NodeRoutes::Change& change) {
+    Route body;
+    body.filter = change.filter;
+    body.destination = Destination::to_node(incarnation_);
+    body.best_qos = mqtt::QoS::ExactlyOnce;
+    body.remove = change.remove;
+    body.serial = change.serial;
+    submit(holder, LaneClass::Control, lane_token(LaneUser::NodeRoutes, change.token), std::nullopt,
+           body);
 }
 
 // At the worker of the session's shard: nothing is read before there is room for it.
 void WorkerRouter::make_room(RetainedQuery query) {
+    if (leading_shard(query.durable->shard) == nullptr) return;  // it is asked for again
     query.room = shard_runner(query.durable->shard)->replay_room(query.durable->session);
     if (query.room == 0) {
         RetainedPage page;
@@ -140,8 +182,19 @@ void WorkerRouter::make_room(RetainedQuery query) {
         return;
     }
     const GroupId group = group_of(query.at.shard);
-    if (!outbound_.elsewhere(group) && worker_of(group) == id()) return scan_retained(query);
+    if (!outbound_.elsewhere(group) && worker_of(group) == id()) return read_retained(query);
     outbound_.leader(group).retained.push_back(std::move(query));
+}
+
+// What a leader reads must be what the group holds: one that was deposed finds out first (G4).
+void WorkerRouter::read_retained(const RetainedQuery& query) {
+    if (!nodes_ || (query.durable && query.room == 0)) return scan_retained(query);
+    ShardRunner* runner = leading_shard(query.at.shard);
+    if (runner == nullptr) return;
+    const bool begun = runner->confirm([this, query](bool confirmed) {
+        if (confirmed && leading_shard(query.at.shard) != nullptr) scan_retained(query);
+    });
+    if (!begun) return;
 }
 
 void WorkerRouter::scan_retained(const RetainedQuery& query) {
@@ -262,6 +315,11 @@ void WorkerRouter::on_answer(const GroupAnswer& routed) {
             return;
         case LaneUser::Unwatched:
             return;
+        case LaneUser::NodeRoutes:
+            nodes_->route_answered(
+                static_cast<uint32_t>(rest),
+                answer.code == AnswerCode::Applied || answer.code == AnswerCode::Duplicate);
+            return;
         case LaneUser::Replay:
             on_replayed(rest, answer);
             return;
@@ -284,12 +342,23 @@ bool WorkerRouter::may_retain(std::string_view topic, bool accepted) {
     return shard_runner(shard_of_topic(topic, context_.layout))->has_retained(topic);
 }
 
-void WorkerRouter::enqueue(ShardId shard, uint64_t token, const Enqueue& body) {
+void WorkerRouter::enqueue(ShardId shard, uint64_t token, const Enqueue& body, ShardId of) {
     const GroupId group = group_of(shard);
     CommandParcel& out = outbound_.leader(group).commands;
+    std::optional<SourceFence> fence;
+    if (nodes_) fence = SourceFence{of, nodes_->term_of(of)};
     const bool sent = lane(group, LaneClass::Publish)
-                          .submit(lane_token(LaneUser::Owner, token), std::nullopt, body, out);
+                          .submit(lane_token(LaneUser::Owner, token), fence, body, out);
     ASSERT(sent, "a worker's lane has no bound of its own");
+}
+
+bool WorkerRouter::to_node(Incarnation node, uint64_t token, const SharedBytes& flat,
+                           const OutboxSource* source, ShardId of) {
+    return nodes_ && nodes_->to_node(node, token, flat, source, of);
+}
+
+bool WorkerRouter::first_time(const OutboxSource& source) {
+    return !nodes_ || nodes_->first_time(source);
 }
 
 void WorkerRouter::retain(ShardId shard, uint64_t token, const Retain& body) {
@@ -301,6 +370,7 @@ void WorkerRouter::to_group(const GroupRoute& group, Ticket ticket, const Shared
                             const OutboxSource* source) {
     GroupPublish publish{local_port(outbound_.self()), group, ticket, flat, std::nullopt};
     if (source != nullptr) publish.source = *source;
+    if (nodes_) return nodes_->to_group(publish);
     outbound_.leader(group_of(group.shard)).groups.push_back(std::move(publish));
 }
 
@@ -318,6 +388,7 @@ void WorkerRouter::to_live(ShardId shard, const mqtt::MessageView& message) {
 }
 
 void WorkerRouter::answer(PortRef asker, const TakenBatch::Taken& taken) {
+    if (asker == WorkerNodes::kStreams) return nodes_->distributed(taken);
     outbound_.taken(asker).push_back(taken);
 }
 

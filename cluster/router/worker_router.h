@@ -19,6 +19,7 @@
 #include "cluster/router/directory.h"
 #include "cluster/router/exchange.h"
 #include "cluster/router/lane_client.h"
+#include "cluster/router/nodes/worker_nodes.h"
 #include "cluster/router/owner.h"
 #include "cluster/shard/command.h"
 #include "proto/base/ids.h"
@@ -36,13 +37,14 @@ enum class LaneUser : uint8_t {
     Group = 3,
     Unwatched = 4,
     Replay = 5,
+    NodeRoutes = 6,
 };
 
 [[nodiscard]] constexpr uint64_t lane_token(LaneUser user, uint64_t rest) {
     return (static_cast<uint64_t>(user) << 56) | rest;
 }
 
-class WorkerRouter final : private OwnerHost {
+class WorkerRouter final : private OwnerHost, private WorkerNodesHost {
   public:
     struct Context {
         Exchange& exchange;
@@ -59,7 +61,10 @@ class WorkerRouter final : private OwnerHost {
     explicit WorkerRouter(const Context& context);
 
     // Before traffic begins: commands are numbered under this start of the node.
-    void set_incarnation(Incarnation incarnation) { incarnation_ = incarnation; }
+    void set_incarnation(Incarnation incarnation) {
+        incarnation_ = incarnation;
+        if (nodes_) nodes_->set_incarnation(incarnation);
+    }
     void add_runner(GroupId group, GroupRunnerBase& runner) { runners_[group] = &runner; }
 
     void receive(const WorkerParcel& parcel);
@@ -111,19 +116,40 @@ class WorkerRouter final : private OwnerHost {
         return WorkerId(static_cast<uint16_t>(group.value() % context_.workers));
     }
     [[nodiscard]] const Owner& owner() const { return owner_; }
+    // Null on a single node.
+    [[nodiscard]] WorkerNodes* nodes() { return nodes_ ? &*nodes_ : nullptr; }
+    // Whether a connection of that start can be sent anything: it is this one, or another that is
+    // not down.
+    [[nodiscard]] bool reachable(Incarnation incarnation) const {
+        return nodes_ ? !nodes_->down(incarnation) : incarnation == incarnation_;
+    }
+    // Whether nothing will ever come from that start again.
+    [[nodiscard]] bool ended(Incarnation incarnation) const {
+        return nodes_ ? nodes_->down(incarnation) : incarnation < incarnation_;
+    }
 
   private:
     bool match(std::string_view topic, Destinations& out, bool whole) override;
     bool may_retain(std::string_view topic, bool accepted) override;
-    void enqueue(ShardId shard, uint64_t token, const Enqueue& body) override;
+    void enqueue(ShardId shard, uint64_t token, const Enqueue& body, ShardId of) override;
     void retain(ShardId shard, uint64_t token, const Retain& body) override;
     void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
                   const OutboxSource* source) override;
     void to_loop(LoopId loop, Ticket ticket, const mqtt::MessageView& message,
                  const OutboxSource* source) override;
+    bool to_node(Incarnation node, uint64_t token, const SharedBytes& flat,
+                 const OutboxSource* source, ShardId of) override;
+    bool first_time(const OutboxSource& source) override;
     void to_live(ShardId shard, const mqtt::MessageView& message) override;
     void answer(PortRef asker, const TakenBatch::Taken& taken) override;
     void answer(const HandOverDone& done) override;
+
+    void load_table() override;
+    void match_all(std::string_view topic, Destinations& out) override;
+    bool confirm(ShardId shard, uint64_t round) override;
+    void send_route(GroupId holder, const NodeRoutes::Change& change) override;
+    void moved(GroupId group) override;
+    void peers_changed() override;
 
     static void start(GroupRunnerBase& runner);
     // A page on its way into the queue of a durable session.
@@ -132,13 +158,13 @@ class WorkerRouter final : private OwnerHost {
         RetainedPage page;
     };
 
+    void read_retained(const RetainedQuery& query);
     void scan_retained(const RetainedQuery& query);
     void make_room(RetainedQuery query);
     void replay(const RetainedQuery& query, RetainedPage&& page);
     void on_replayed(uint64_t id, const Answer& answer);
     LaneClient& lane(GroupId group, LaneClass lane_class);
     void on_answer(const GroupAnswer& routed);
-    void follow_leaders();
     [[nodiscard]] GroupRunnerBase* leading(GroupId group);
     [[nodiscard]] ShardRunner* leading_shard(ShardId shard);
     [[nodiscard]] ShardRunner* shard_runner(ShardId shard);
@@ -148,9 +174,9 @@ class WorkerRouter final : private OwnerHost {
     Outbound outbound_;
     Owner owner_;
     Directory::Tables::Reader reader_;
+    std::optional<WorkerNodes> nodes_;
     std::map<GroupId, GroupRunnerBase*> runners_;
     uint64_t next_replay_ = 0;
-    uint64_t leader_changes_ = 0;                 // as of the last look
     std::map<uint64_t, ReplayUnderWay> replays_;  // bounded by the pages its askers wait for
     std::map<GroupId, std::array<std::unique_ptr<LaneClient>, 2>> lanes_;
 };

@@ -78,6 +78,7 @@ CopyVerdict CopyReceiver::receive(const CopyProducer& producer, const Copy& copy
                                                                    : CopyVerdict::Stale;
     }
     last_[producer] = copy.number;
+    if (copy.number == 1) forget_terms_before(producer);
     if (!current) return CopyVerdict::Stale;
     if (!copy.source) return CopyVerdict::Queue;
     const OutboxTarget& stream = copy.source->stream.target;
@@ -89,8 +90,14 @@ CopyVerdict CopyReceiver::receive(const CopyProducer& producer, const Copy& copy
     return first ? CopyVerdict::Queue : CopyVerdict::Taken;
 }
 
+// A sender begins anew with each term; what an earlier one may still send is stale.
+void CopyReceiver::forget_terms_before(const CopyProducer& producer) {
+    const auto first = last_.lower_bound({producer.incarnation, producer.shard, Term()});
+    last_.erase(first, last_.find(producer));
+}
+
 void CopyReceiver::down(Incarnation incarnation) {
-    const CopyProducer first{make_incarnation(node_of(incarnation), 0), WorkerId()};
+    const CopyProducer first{make_incarnation(node_of(incarnation), 0), ShardId(), Term()};
     for (auto at = last_.lower_bound(first);
          at != last_.end() && at->first.incarnation <= incarnation;) {
         at = last_.erase(at);

@@ -1,12 +1,13 @@
-// Numbered copies of publishes of QoS 1 and 2 from an owner's worker to one loop of another node,
-// for the sessions that live in that loop's memory.
+// Numbered copies of publishes of QoS 1 and 2 from the owner of a shard's topics to another node,
+// for the sessions that live in the memory of its loops.
 //
-// A copy is done when the loop took it into its sessions' queues, or when that incarnation is down.
+// A copy is done when the loops took it into their sessions' queues, or when that incarnation is
+// down.
 // After a break of the link everything unanswered is sent again in order; the receiver takes each
 // number once, refuses gaps, refuses older terms of the source (the number is consumed), and drops
 // what an outbox hands over a second time.
 //
-// Pure. Thread: CopySender the worker's, CopyReceiver the loop's. Owner: the same.
+// Pure. Thread: the worker's of the shard's group at either end. Owner: the same.
 // Errors: send() refuses when the window is full; verdicts say the rest. What a peer sends is
 // checked, never asserted. Bounded by the window, and by the producers of nodes that are up.
 // Spec: rules R-0, R-1 ("loop took it | inc down"), R-5, "Nodes as destinations".
@@ -34,7 +35,7 @@ struct Copy {
 };
 
 enum class CopyVerdict : uint8_t {
-    Queue,   // new: to the loop's sessions, then answer Taken
+    Queue,   // new: to the loops' sessions, then answer Taken
     Taken,   // had before, or a repeat of an outbox: answer Taken, queue nothing
     Stale,   // an older term of its source; number consumed
     Gap,     // not the next number: send again from the first unanswered
@@ -82,10 +83,11 @@ class CopySender {
     std::vector<Copy> out_;
 };
 
-// Who sends: a worker of an incarnation.
+// Who sends: the owner of a shard's topics, in one term.
 struct CopyProducer {
     Incarnation incarnation;
-    WorkerId worker;
+    ShardId shard;
+    Term term;
     auto operator<=>(const CopyProducer&) const = default;
 };
 
@@ -104,6 +106,8 @@ class CopyReceiver {
   private:
     NodeFence& fence_;
     RepeatFilters& repeats_;
+    void forget_terms_before(const CopyProducer& producer);
+
     std::map<CopyProducer, uint64_t> last_;
 };
 

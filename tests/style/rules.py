@@ -37,6 +37,7 @@ MAY_INCLUDE = {
     "proto/quorate": (),
     "cluster/router": ("proto/mqtt", "storage", "cluster/sessions", "cluster/topics",
                        "cluster/shard", "cluster/meta", "cluster/group", "cluster/link/link.h",
+                       "cluster/steward", "cluster/node",
                        "cluster/lease", "cluster/stream", "cluster/mutants.h",
                        "cluster/steward"),
     "cluster/control": ("cluster/meta", "cluster/raft", "cluster/lease",

@@ -7,6 +7,8 @@
 namespace quorate::cluster {
 
 void GroupRunnerBase::propose(std::string_view command) {
+    // Among other nodes whoever asked looks for the leader again; alone there is no other.
+    if (!led_ && router_.nodes() != nullptr) return;
     if (refused_.empty() && try_propose(command)) {
         proposed_ = true;
         return;
@@ -41,6 +43,7 @@ void GroupRunnerBase::propose_own(const CommandBody& body, uint64_t token) {
 
 bool GroupRunnerBase::end_turn() {
     proposed_ = false;
+    turn();
     if (leading()) work();
     while (!refused_.empty() && try_propose(refused_.front())) {
         refused_.pop_front();
@@ -58,7 +61,19 @@ void GroupRunnerBase::on_leader(Term term) {
 void GroupRunnerBase::on_follower(Term term) {
     led_ = false;
     term_ = term;
+    if (WorkerNodes* nodes = router_.nodes()) {
+        nodes->follow(group_id_);
+        refused_.clear();
+    }
     end_leading();
+}
+
+void GroupRunnerBase::tables_shown(Term term) {
+    if (leading() && term == term_) router_.nodes()->lead(group_id_, term);
+}
+
+bool GroupRunnerBase::confirm(std::function<void(bool)> done) {
+    return leading() && group_ != nullptr && group_->read(std::move(done)).ok();
 }
 
 void GroupRunnerBase::start_serving() {
@@ -79,7 +94,9 @@ DirectoryOp GroupRunnerBase::directory_op(std::string_view filter,
             case DestinationKind::Group:
                 op.groups.push_back({route.destination.shard, route.destination.group});
                 break;
-            case DestinationKind::Node:     // of other nodes: not on a single one
+            case DestinationKind::Node:
+                op.nodes.push_back(route.destination.node);
+                break;
             case DestinationKind::Session:  // members of groups are not routes of topics
             case DestinationKind::Connection:
                 break;
@@ -108,17 +125,37 @@ std::vector<DirectoryOp> GroupRunnerBase::all_directory_ops(const RouteTable& ro
 }
 
 void GroupRunnerBase::show(std::vector<DirectoryOp> ops, std::vector<GroupAnswer> then) {
-    // The answers go out through a parcel to this worker's own mailbox: `shown` runs on the
-    // directory's thread, which may only post.
     auto parcel = std::make_unique<WorkerParcel>();
-    parcel->from = local_port(router_.outbound().self());
     parcel->shown_answers = std::move(then);
+    show(std::move(ops), std::move(parcel));
+}
+
+// What follows comes through a parcel to this worker's own mailbox: `shown` runs on the directory's
+// thread, which may only post.
+void GroupRunnerBase::show(std::vector<DirectoryOp> ops, std::unique_ptr<WorkerParcel> then) {
+    then->from = local_port(router_.outbound().self());
     Exchange& exchange = router_.exchange();
     const WorkerId worker = router_.id();
     router_.directory().change(std::move(ops),
-                               [&exchange, worker, held = std::move(parcel)]() mutable {
+                               [&exchange, worker, held = std::move(then)]() mutable {
                                    exchange.post(worker, std::move(held));
                                });
+}
+
+void GroupRunnerBase::show_all() {
+    auto parcel = std::make_unique<WorkerParcel>();
+    if (router_.nodes() != nullptr) parcel->tables_shown.emplace_back(group_id_, term_);
+    show(table_ops(), std::move(parcel));
+}
+
+void GroupRunnerBase::hide_all() {
+    std::vector<DirectoryOp> ops = table_ops();
+    for (DirectoryOp& op : ops) {
+        op.shards.clear();
+        op.groups.clear();
+        op.nodes.clear();
+    }
+    show(std::move(ops), std::vector<GroupAnswer>());
 }
 
 }  // namespace quorate::cluster

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <deque>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +25,8 @@ class GroupRunnerBase : public StateMachine {
     GroupRunnerBase(GroupId group, WorkerRouter& router, const Log& log)
         : group_id_(group), router_(router), log_(log) {}
 
-    // Before the host starts serving; the group outlives the runner's use of it.
+    // Before the host starts serving; the group outlives the runner's use of it. Null: this node
+    // has no copy any more.
     void set_group(Group* group) { group_ = group; }
 
     // An encoded command of a lane, or of this leader itself. What the group refuses because too
@@ -43,6 +46,18 @@ class GroupRunnerBase : public StateMachine {
     [[nodiscard]] bool led() const { return led_; }
     // All routes of its state, for a table that has none of them. Requires: led().
     [[nodiscard]] virtual std::vector<DirectoryOp> table_ops() const = 0;
+
+    // Among other nodes, of the leader: what table_ops() said when `term` began is shown now. From
+    // here on it owns, and says so.
+    virtual void tables_shown(Term term);
+    // Of `wildcards`: every table of this node shows all entries up to this one.
+    virtual void shown(LogIndex /*index*/) {}
+    // Another node leads that group now, or has lost what it was sent.
+    virtual void moved(GroupId /*group*/) {}
+    // Incarnations have ended or begun.
+    virtual void peers_changed() {}
+    // `done` with true once a quorum has confirmed this leader. False: it leads no more.
+    [[nodiscard]] bool confirm(std::function<void(bool)> done);
 
     // True while the disk refuses growth. Thread: any.
     [[nodiscard]] bool disk_full() const {
@@ -69,10 +84,16 @@ class GroupRunnerBase : public StateMachine {
     [[nodiscard]] virtual bool may_refuse(const Command& /*command*/) const { return false; }
     // The leader's work at the end of each turn.
     virtual void work() {}
+    // Every replica's.
+    virtual void turn() {}
     // `token` comes back in the answer; 0 when nobody looks at it.
     void propose_own(const CommandBody& body, uint64_t token = 0);
     // Ops are shown to all readers, then the answers go out. Both are taken over.
     void show(std::vector<DirectoryOp> ops, std::vector<GroupAnswer> then);
+    void show(std::vector<DirectoryOp> ops, std::unique_ptr<WorkerParcel> then);
+    // As a new leader: all of its routes, then tables_shown(). When it leads no more they go.
+    void show_all();
+    void hide_all();
 
     GroupId group_id_;
     WorkerRouter& router_;

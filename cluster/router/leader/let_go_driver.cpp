@@ -3,8 +3,8 @@
 namespace quorate::cluster {
 
 void LetGoDriver::ask(const LetGo& request) {
-    // Connections of other incarnations are ended by NodeDown.
-    if (request.connection.incarnation != router_.incarnation()) return;
+    // Connections of incarnations that ended are ended by NodeDown.
+    if (!router_.reachable(request.connection.incarnation)) return;
     asked_[request.session] = request;
     send(request);
 }

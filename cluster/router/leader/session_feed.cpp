@@ -56,7 +56,7 @@ void SessionFeed::send_one(const ShardState& state, SessionId id, Feed& feed,
                            ClusterTime leader_now, std::vector<Expired>& expired) {
     const auto session = state.session(id);
     if (!session || !session->connection || session->epoch != feed.epoch ||
-        session->connection->incarnation != router_.incarnation()) {
+        !router_.reachable(session->connection->incarnation)) {
         if (!session || session->epoch > feed.epoch) feeds_.erase(id);
         return;
     }

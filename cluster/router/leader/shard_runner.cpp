@@ -50,6 +50,13 @@ Status ShardRunner::load(storage::StateStore& store, LogIndex, ClusterTime) {
     return state_->load(store);
 }
 
+void ShardRunner::unloaded() {
+    set_group(nullptr);
+    state_.reset();
+    router_.retained_changed(shard_, std::exchange(retained_count_, 0), 0);
+    router_.sessions_changed(-static_cast<int64_t>(std::exchange(session_count_, 0)));
+}
+
 Status ShardRunner::apply(const CommandEntry& entry, storage::StateBatch& batch) {
     CommandReader reader = entry.commands;
     while (const auto command = reader.next()) {
@@ -147,7 +154,7 @@ void ShardRunner::send_live(const LiveCopy& copy) {
                   message->message_expiry_s);
         return;
     }
-    if (copy.connection.incarnation != router_.incarnation()) return;
+    if (!router_.reachable(copy.connection.incarnation)) return;
     if (!router_.outbound().admit(copy.connection, flat.size())) return;
     DeliveryView delivery;
     delivery.connection = copy.connection;
@@ -175,7 +182,7 @@ void ShardRunner::keep_qos0(SessionId session, const SharedBytes& flat, bool ret
 void ShardRunner::send_kept(const Want& want) {
     const auto session = state_->session(want.session);
     if (!session || !session->connection || session->epoch != want.epoch) return;
-    if (session->connection->incarnation != router_.incarnation()) return;
+    if (!router_.reachable(session->connection->incarnation)) return;
     const uint64_t now = group_->time().value();
     DeliveryView delivery;
     delivery.connection = *session->connection;
@@ -254,7 +261,7 @@ void ShardRunner::begin_leading() {
     routes_.start(term());
     routes_dirty_ = true;
     outbox_dirty_ = true;
-    show(table_ops(), {});
+    show_all();
     std::vector<LetGo> requests;
     state_->let_gos(requests);
     for (const LetGo& request : requests)
@@ -266,6 +273,7 @@ void ShardRunner::begin_leading() {
 }
 
 void ShardRunner::end_leading() {
+    if (router_.nodes() != nullptr && state_ != nullptr) hide_all();
     routes_.stop();
     feed_.clear();
     kept_qos0_.clear();
@@ -276,6 +284,22 @@ void ShardRunner::end_leading() {
     back_.clear();
     session_hand_overs_.clear();
     timer_at_.reset();
+}
+
+// What was handed over there and not answered may be lost.
+void ShardRunner::moved(GroupId group) {
+    const auto before = handed_over_.size();
+    std::erase_if(handed_over_, [group](const auto& entry) {
+        const OutboxTarget& target = entry.first;
+        const bool by_parcel =
+            target.kind == OutboxTargetKind::Topic || target.kind == OutboxTargetKind::Group;
+        return by_parcel && group_of(target.shard) == group;
+    });
+    if (handed_over_.size() != before) outbox_dirty_ = true;
+}
+
+void ShardRunner::peers_changed() {
+    if (leading()) owe_node_downs();
 }
 
 void ShardRunner::work() {
@@ -331,7 +355,7 @@ void ShardRunner::publish_live(const mqtt::MessageView& message) {
                       match.subscription_ids, message.message_expiry_s);
             return;
         }
-        if (match.connection.incarnation != router_.incarnation()) return;
+        if (!router_.reachable(match.connection.incarnation)) return;
         if (!router_.outbound().admit(match.connection, message.payload.size())) return;
         DeliveryView delivery;
         delivery.connection = match.connection;
@@ -497,9 +521,8 @@ void ShardRunner::schedule_repeat() {
 }
 
 void ShardRunner::owe_node_downs() {
-    // One node: every incarnation but this one has ended.
     for (const Incarnation incarnation : state_->attached_incarnations()) {
-        if (incarnation < router_.incarnation()) propose_own(NodeDown{incarnation});
+        if (router_.ended(incarnation)) propose_own(NodeDown{incarnation});
     }
 }
 

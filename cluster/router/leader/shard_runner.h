@@ -40,7 +40,10 @@ class ShardRunner final : public GroupRunnerBase {
     Status load(storage::StateStore& store, LogIndex applied, ClusterTime time) override;
     Status apply(const CommandEntry& entry, storage::StateBatch& batch) override;
     void applied(LogIndex index) override;
+    void unloaded() override;
     std::vector<DirectoryOp> table_ops() const override;
+    void moved(GroupId group) override;
+    void peers_changed() override;
 
     // From parcels; ignored while this replica does not lead:
     void want(const Want& want);

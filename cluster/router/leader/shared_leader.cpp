@@ -145,7 +145,7 @@ void SharedLeader::load(Group& group, const ShardState& state) {
     if (view) members = view->members;
     // Connections of an earlier start of this node: their NodeDown is on its way.
     std::erase_if(members, [this](const GroupMember& member) {
-        return !member.durable() && member.member.connection.incarnation != router_.incarnation();
+        return !member.durable() && !router_.reachable(member.member.connection.incarnation);
     });
     group.any_durable = view && view->any_durable;
     std::vector<Destination> fresh;
@@ -319,7 +319,7 @@ void SharedLeader::forget_room(const Group& group) {
 
 void SharedLeader::send_picked(const OutboxTarget& target, const OutboxEntryView& entry,
                                SharedBytes message) {
-    if (entry.member.connection.incarnation != router_.incarnation()) return;
+    if (!router_.reachable(entry.member.connection.incarnation)) return;
     Group& from = group(entry.group);
     SharedDelivery delivery;
     delivery.connection = entry.member.connection;

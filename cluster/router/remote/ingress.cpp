@@ -105,6 +105,12 @@ void Ingress::to_leaders(const PortRef& from, const WorkerParcel& parcel) {
         hand_on(entry.source.stream.target.shard, &WorkerParcel::hand_overs, entry);
     for (const HandOverDone& done : parcel.done)
         hand_on(done.source, &WorkerParcel::done, done);
+    for (const StreamParcel& stream : parcel.streams)
+        hand_on(stream.shard, &WorkerParcel::streams, stream);
+    for (const NodeCopy& each : parcel.copies) {
+        // For an earlier start: its sessions are gone, and NodeDown will say so.
+        if (each.to == self_) hand_on(each.copy.fence.source, &WorkerParcel::copies, each);
+    }
     for (std::size_t worker = 0; worker < parts_.size(); ++worker) {
         if (parts_[worker] == nullptr) continue;
         exchange_.post(WorkerId(static_cast<uint16_t>(worker)), std::move(parts_[worker]));

@@ -18,12 +18,13 @@ bool Leaders::learn(GroupId group, Term term, NodeId leader) {
     if (at >= places_.size()) return false;
     const std::lock_guard lock(mutex_);
     const NodeId known(node_in(places_[at].load(std::memory_order_relaxed)));
-    if (term < terms_[at]) return false;
+    const Term heard(terms_[at].load(std::memory_order_relaxed));
+    if (term < heard) return false;
     // Within a term a leader becomes known once, and stays known until it is lost.
-    if (term == terms_[at] && (leader == NodeId() || leader == known)) return false;
+    if (term == heard && (leader == NodeId() || leader == known)) return false;
     // The same node in a later term may have lost what it was sent in between.
     const bool nothing = leader == NodeId() && known == NodeId();
-    terms_[at] = term;
+    terms_[at].store(term.value(), std::memory_order_release);
     if (nothing) return false;
     set(at, leader);
     return true;
@@ -49,6 +50,11 @@ Leaders::Place Leaders::at(GroupId group) const {
     if (group.value() >= places_.size()) return {};
     const uint64_t word = places_[group.value()].load(std::memory_order_acquire);
     return {NodeId(node_in(word)), change_in(word)};
+}
+
+Term Leaders::term(GroupId group) const {
+    if (group.value() >= terms_.size()) return {};
+    return Term(terms_[group.value()].load(std::memory_order_acquire));
 }
 
 void Leaders::set(std::size_t group, NodeId leader) {

@@ -1,8 +1,8 @@
 // Which node leads which group, as far as this node has heard: where lanes and publishes go.
 //
 // A hint, never a permission: who is asked knows whether it leads, and a wrong address costs a
-// resend. Replicas here tell what Raft tells them; nodes announce what they lead. Of two, the
-// higher term is right; a term of which only the beginning is known leads nowhere.
+// resend. Nodes announce what they lead, and not before they can serve, so that nothing is sent to
+// a leader that would drop it. Of two announcements the higher term is right.
 //
 // Readers see one word per group that changes as a whole, and a count of all changes, so that a
 // thread that looks once a turn finds out at the price of one load that it has nothing to resend.
@@ -41,6 +41,8 @@ class Leaders {
     void lost(NodeId node);
 
     [[nodiscard]] Place at(GroupId group) const;
+    // In which the leader leads, as of the last news; 0: none.
+    [[nodiscard]] Term term(GroupId group) const;
     // Rises with each change of any group.
     [[nodiscard]] uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
@@ -50,8 +52,8 @@ class Leaders {
 
     std::vector<std::atomic<uint64_t>> places_;  // change << 32 | node
     std::atomic<uint64_t> changes_{0};
-    std::mutex mutex_;
-    std::vector<Term> terms_;  // guarded by mutex_
+    std::mutex mutex_;                          // of those that learn
+    std::vector<std::atomic<uint64_t>> terms_;  // written before the place
 };
 
 }  // namespace quorate::cluster

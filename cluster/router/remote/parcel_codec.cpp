@@ -64,6 +64,9 @@ void for_each_section(WorkerParcel*, Parcel& parcel, Visit&& visit) {
     visit(parcel.done);
     visit(parcel.taken.taken);
     visit(parcel.answers);
+    visit(parcel.streams);
+    visit(parcel.copies);
+    visit(parcel.copy_answers);
 }
 template <typename Parcel, typename Visit>
 void for_each_section(LoopParcel*, Parcel& parcel, Visit&& visit) {
@@ -74,6 +77,7 @@ void for_each_section(LoopParcel*, Parcel& parcel, Visit&& visit) {
     visit(parcel.let_go);
     visit(parcel.taken.taken);
     visit(parcel.answers);
+    visit(parcel.stream_answers);
 }
 
 template <typename Parcel>

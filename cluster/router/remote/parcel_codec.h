@@ -6,7 +6,7 @@
 // look again; whether its shards are led here is not judged.
 //
 // Two members have no place in it: `from`, which the reader of the link fills in, and what one node
-// says to itself only (WorkerParcel::shown_answers, LoopParcel::shown).
+// says to itself only (LoopParcel::shown, and of WorkerParcel what stands behind its copy_answers).
 //
 // Thread: any. Errors: Corrupt for bytes that are no parcel of this version; a count that cannot
 // follow reserves nothing. Spec: rules say what is in them.

@@ -57,6 +57,7 @@ WorkerParcel& RemoteOutbound::worker(const PortRef& port) {
 }
 
 void RemoteOutbound::flush() {
+    office_.pump();
     for (const auto& [port, parcel] : loops_)
         send(node_of(port.node), {ParcelAddress::Kind::Loop, port.node, port.port, self_}, parcel);
     for (const auto& [port, parcel] : workers_)

@@ -24,6 +24,8 @@ class RemoteOffice {
     // One item: address and parcel. Never waits; items of one thread for one node keep their order
     // unless the link breaks.
     virtual void post(NodeId to, std::string_view item) = 0;
+    // Sends what has waited for room. Called once a turn by each thread; cheap when nothing waits.
+    virtual void pump() = 0;
 };
 
 class RemoteOutbound {

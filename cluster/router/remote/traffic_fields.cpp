@@ -1,3 +1,4 @@
+// Long, because every member of a parcel is written and read here, side by side.
 #include "cluster/router/remote/traffic_fields.h"
 
 #include <utility>
@@ -308,6 +309,97 @@ void read_field(RecordReader& in, GroupAnswer& answer) {
     auto decoded = decode_answer(in.text());
     if (!decoded.ok()) return in.fail();
     answer.answer = std::move(decoded).value();
+}
+
+void write_field(RecordWriter& out, const StreamParcel& stream) {
+    out.id(stream.shard);
+    out.id(stream.loop);
+    write_flag(out, stream.begin.has_value());
+    if (stream.begin) {
+        out.u32(stream.begin->attempt);
+        out.id(stream.begin->term);
+        out.u64(stream.begin->first);
+    }
+    out.u32(static_cast<uint32_t>(stream.items.size()));
+    for (const StreamItem& item : stream.items) {
+        out.u32(item.attempt);
+        out.u64(item.number);
+        out.u64(item.prev);
+        out.u64(item.done);
+        out.text(item.message.text());
+    }
+}
+void read_field(RecordReader& in, StreamParcel& stream) {
+    constexpr std::size_t kItemMin = 32;
+    stream.shard = in.id<ShardId>();
+    stream.loop = in.id<LoopId>();
+    if (read_flag(in)) {
+        StreamBegin& begin = stream.begin.emplace();
+        begin.attempt = in.u32();
+        begin.term = in.id<Term>();
+        begin.first = in.u64();
+    }
+    const uint32_t count = read_count(in, kItemMin);
+    stream.items.reserve(count);
+    for (uint32_t i = 0; i < count && !in.failed(); ++i) {
+        StreamItem& item = stream.items.emplace_back();
+        item.attempt = in.u32();
+        item.number = in.u64();
+        item.prev = in.u64();
+        item.done = in.u64();
+        item.message = read_message(in);
+    }
+}
+
+void write_field(RecordWriter& out, const StreamAnswer& answer) {
+    out.id(answer.shard);
+    out.u32(answer.attempt);
+    write_flag(out, answer.refused);
+    out.u64(answer.number);
+    out.u32(answer.receivers);
+    out.u8(static_cast<uint8_t>(answer.code));
+}
+void read_field(RecordReader& in, StreamAnswer& answer) {
+    answer.shard = in.id<ShardId>();
+    answer.attempt = in.u32();
+    answer.refused = read_flag(in);
+    answer.number = in.u64();
+    answer.receivers = in.u32();
+    answer.code = static_cast<mqtt::ReasonCode>(in.u8());
+}
+
+void write_field(RecordWriter& out, const NodeCopy& each) {
+    out.id(each.to);
+    out.u64(each.copy.number);
+    out.id(each.copy.fence.source);
+    out.id(each.copy.fence.term);
+    write_optional(out, each.copy.source);
+    out.text(each.copy.message.text());
+}
+void read_field(RecordReader& in, NodeCopy& each) {
+    each.to = in.id<Incarnation>();
+    each.copy.number = in.u64();
+    each.copy.fence.source = in.id<ShardId>();
+    each.copy.fence.term = in.id<Term>();
+    if (read_flag(in)) each.copy.source = OutboxSource::read(in);
+    each.copy.message = read_message(in);
+}
+
+void write_field(RecordWriter& out, const NodeCopyAnswer& answer) {
+    out.id(answer.fence.source);
+    out.id(answer.fence.term);
+    out.id(answer.at);
+    out.u64(answer.number);
+    out.u8(static_cast<uint8_t>(answer.verdict));
+    out.u32(answer.receivers);
+}
+void read_field(RecordReader& in, NodeCopyAnswer& answer) {
+    answer.fence.source = in.id<ShardId>();
+    answer.fence.term = in.id<Term>();
+    answer.at = in.id<Incarnation>();
+    answer.number = in.u64();
+    answer.verdict = read_enum(in, CopyVerdict::Fenced);
+    answer.receivers = in.u32();
 }
 
 }  // namespace quorate::cluster

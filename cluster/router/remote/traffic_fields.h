@@ -24,6 +24,10 @@ void write_field(RecordWriter& out, const HandOverDone& done);
 void write_field(RecordWriter& out, const SharedDelivery& delivery);
 void write_field(RecordWriter& out, const LetGoRequest& request);
 void write_field(RecordWriter& out, const GroupAnswer& answer);
+void write_field(RecordWriter& out, const StreamParcel& stream);
+void write_field(RecordWriter& out, const StreamAnswer& answer);
+void write_field(RecordWriter& out, const NodeCopy& copy);
+void write_field(RecordWriter& out, const NodeCopyAnswer& answer);
 
 void read_field(RecordReader& in, CommandParcel& batch);
 void read_field(RecordReader& in, PublishBatch& batch);
@@ -41,5 +45,9 @@ void read_field(RecordReader& in, HandOverDone& done);
 void read_field(RecordReader& in, SharedDelivery& delivery);
 void read_field(RecordReader& in, LetGoRequest& request);
 void read_field(RecordReader& in, GroupAnswer& answer);
+void read_field(RecordReader& in, StreamParcel& stream);
+void read_field(RecordReader& in, StreamAnswer& answer);
+void read_field(RecordReader& in, NodeCopy& copy);
+void read_field(RecordReader& in, NodeCopyAnswer& answer);
 
 }  // namespace quorate::cluster

@@ -31,7 +31,7 @@ class FakeHost final : public OwnerHost {
     bool may_retain(std::string_view /*topic*/, bool /*accepted*/) override {
         return !retained_full;
     }
-    void enqueue(ShardId shard, uint64_t token, const Enqueue& body) override {
+    void enqueue(ShardId shard, uint64_t token, const Enqueue& body, ShardId /*of*/) override {
         note("enqueue " + std::to_string(shard.value()), token, body.message);
         sources.push_back(body.source);
     }

@@ -44,12 +44,16 @@ class Sink final : public LoopSink {
     std::vector<ShardId> moved;
 };
 
+struct Leases final : TableLeases {
+    [[nodiscard]] bool valid() const override { return true; }
+};
+
 // One loop, two workers, of which the test is one.
 class TestNode final : public RemoteOffice {
   public:
     explicit TestNode(uint32_t id)
         : incarnation(make_incarnation(NodeId(id), 1)),
-          others_{NodeId(id), leaders, *this},
+          others_{NodeId(id), leaders, *this, peers, leases, clock},
           directory_(exchange_.ports()),
           ingress(exchange_, kLayout, incarnation) {
         exchange_.set_loop(LoopId(0), [](auto) {});
@@ -64,6 +68,7 @@ class TestNode final : public RemoteOffice {
     }
 
     void post(NodeId to, std::string_view item) override { sent.emplace_back(to, item); }
+    void pump() override {}
 
     // Commands that reached the worker of the group.
     [[nodiscard]] std::vector<uint64_t> commands() {
@@ -82,6 +87,9 @@ class TestNode final : public RemoteOffice {
 
     Incarnation incarnation;
     Leaders leaders{kFirstShardGroup + kLayout.shards};
+    Peers peers;
+    Leases leases;
+    SystemClock clock;
     std::deque<std::pair<NodeId, std::string>> sent;
     std::vector<std::unique_ptr<WorkerParcel>> to_worker[2];
     Sink sink;

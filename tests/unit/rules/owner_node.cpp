@@ -135,7 +135,7 @@ bool OwnerNode::may_retain(std::string_view /*topic*/, bool /*accepted*/) {
     return true;
 }
 
-void OwnerNode::enqueue(ShardId shard, uint64_t token, const Enqueue& body) {
+void OwnerNode::enqueue(ShardId shard, uint64_t token, const Enqueue& body, ShardId /*of*/) {
     const Wire wire = lane(shard).send(body, SourceFence{topics_.id(), term_}, token);
     wires_[shard].insert(wires_[shard].end(), wire.begin(), wire.end());
 }

@@ -53,7 +53,7 @@ class OwnerNode final : public OwnerHost {
     [[nodiscard]] std::vector<Copy> take_copies() { return copies_.take(); }
     Replies copy_answered(uint64_t number, CopyVerdict verdict);
     [[nodiscard]] CopySender& copies() { return copies_; }
-    [[nodiscard]] CopyProducer producer() const { return {incarnation_, WorkerId(0)}; }
+    [[nodiscard]] CopyProducer producer() const { return {incarnation_, ShardId(0), Term(1)}; }
 
     void begin_round(uint64_t id) { gate_.round_begun(id); }
     Replies confirm_round(uint64_t id);
@@ -65,7 +65,7 @@ class OwnerNode final : public OwnerHost {
   private:
     bool match(std::string_view topic, Destinations& out, bool accepted) override;
     bool may_retain(std::string_view topic, bool accepted) override;
-    void enqueue(ShardId shard, uint64_t token, const Enqueue& body) override;
+    void enqueue(ShardId shard, uint64_t token, const Enqueue& body, ShardId of) override;
     void retain(ShardId shard, uint64_t token, const Retain& body) override;
     void to_group(const GroupRoute& group, Ticket ticket, const SharedBytes& flat,
                   const OutboxSource* source) override;

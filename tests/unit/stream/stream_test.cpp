@@ -142,7 +142,7 @@ struct Listening {
     CopyReceiver receiver{fence, repeats};
 };
 
-const CopyProducer kOwner{make_incarnation(NodeId(1), 1), WorkerId(0)};
+const CopyProducer kOwner{make_incarnation(NodeId(1), 1), ShardId(0), Term(1)};
 
 Copy copy(uint64_t number, uint64_t term = 5, uint32_t shard = 3) {
     Copy out;
@@ -160,13 +160,13 @@ TEST_CASE("A loop takes each copy of a link once and in order", "[R-1][G5]") {
     CHECK(loop.receiver.receive(kOwner, copy(2)) == CopyVerdict::Queue);
     CHECK(loop.receiver.receive(kOwner, copy(1)) == CopyVerdict::Taken);
     CHECK(loop.receiver.receive(kOwner, copy(UINT64_MAX)) == CopyVerdict::Gap);
-    const CopyProducer other{make_incarnation(NodeId(1), 1), WorkerId(1)};
+    const CopyProducer other{make_incarnation(NodeId(1), 1), ShardId(1), Term(1)};
     CHECK(loop.receiver.receive(other, copy(1)) == CopyVerdict::Queue);
 }
 
 TEST_CASE("A loop refuses older terms of a shard, also of what comes again", "[R-0]") {
     Listening loop;
-    const CopyProducer next{make_incarnation(NodeId(2), 1), WorkerId(0)};
+    const CopyProducer next{make_incarnation(NodeId(2), 1), ShardId(0), Term(1)};
     CHECK(loop.receiver.receive(kOwner, copy(1, 5)) == CopyVerdict::Queue);
     CHECK(loop.receiver.receive(next, copy(1, 6)) == CopyVerdict::Queue);
     CHECK(loop.receiver.receive(kOwner, copy(2, 5)) == CopyVerdict::Stale);
@@ -186,7 +186,7 @@ TEST_CASE("A loop hears no incarnation that is down, and forgets its numbers", "
     // An older notice changes nothing; the next start of the node begins with 1.
     loop.fence.down(make_incarnation(NodeId(1), 0));
     CHECK_FALSE(loop.fence.up(kOwner.incarnation));
-    const CopyProducer next{make_incarnation(NodeId(1), 2), WorkerId(0)};
+    const CopyProducer next{make_incarnation(NodeId(1), 2), ShardId(0), Term(1)};
     CHECK(loop.receiver.receive(next, copy(1)) == CopyVerdict::Queue);
     CHECK(loop.fence.up(make_incarnation(NodeId(2), 0)));
 }
