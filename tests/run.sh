@@ -4,7 +4,7 @@
 #
 #   tests/run.sh                    every suite: style unit sim asan tsan system interop fuzz
 #   tests/run.sh unit system ...    only these
-#   tests/run.sh clean-root         quickstart in a bare Debian 12 root; needs root and a mirror
+#   tests/run.sh clean-root         both commands in a bare Debian 12 root; needs root and a mirror
 #
 # Each suite's output is in build/test-logs/. FUZZ_SECONDS (default 10) is the time of one fuzz
 # target; QUORATE_BUILD_DIR (default build) is where the server and the unit tests are built.

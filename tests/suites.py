@@ -30,6 +30,7 @@ SIM_REPLICATED_SEEDS = int(os.environ.get("QUORATE_SIM_REPLICATED_SEEDS", "7200"
 SIM_SEEDS_COUNTED = 500
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 SUITE_SECONDS_MAX = 3600
+CLEAN_ROOT_SECONDS_MAX = 3 * 3600
 # Folders of tests/unit whose code runs on more than one thread: what the thread sanitizer is for.
 THREADED = ("base", "storage", "link", "group", "router", "net", "admin", "app")
 # Files of tests/system (parts of their names) that also run against a server built with the thread
@@ -292,7 +293,7 @@ def fuzz_one(log, program, name):
 
 
 def suite_clean_root(log):
-    code, text = log.run(["bash", "tests/system/clean_root.sh"])
+    code, text = log.run(["bash", "tests/system/clean_root.sh"], CLEAN_ROOT_SECONDS_MAX)
     if code == 77:
         return Tally(skipped=1, note=text.strip().splitlines()[-1] if text.strip() else "")
     return Tally(passed=1) if code == 0 else Tally(failed=1)
