@@ -12,10 +12,9 @@ void TableHolder::shown(LogIndex index) {
 
 std::optional<LeaseRequest> TableHolder::request(BootTime now) {
     const BootTime last = asked_[last_id_ % kRemembered].at;
-    if (!again_ && last_id_ != 0 && shown_ == told_ && now < last + BootTime(times_.renew)) {
+    if (last_id_ != 0 && shown_ == told_ && now < last + BootTime(times_.renew)) {
         return std::nullopt;
     }
-    again_ = false;
     ++last_id_;
     asked_[last_id_ % kRemembered] = {last_id_, now};
     told_ = shown_;

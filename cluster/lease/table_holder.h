@@ -31,8 +31,6 @@ class TableHolder {
     void shown(LogIndex index);
     // To be sent at once: a renewal is due, or more is shown than the leader was told.
     [[nodiscard]] std::optional<LeaseRequest> request(BootTime now);
-    // Whoever leads now was told nothing: the next request is due at once.
-    void leader_changed() { again_ = true; }
     void answer(const LeaseAnswer& answer, BootTime now);
 
     // Requires: `now` was read after the bytes that are acted on, and after the table was loaded.
@@ -55,7 +53,6 @@ class TableHolder {
     LeaseTimes times_;
     LogIndex shown_;
     LogIndex told_;
-    bool again_ = false;
     uint64_t last_id_ = 0;
     std::array<Asked, kRemembered> asked_{};
     BootTime until_{0};

@@ -32,7 +32,6 @@ void TableLease::begin(Incarnation self) {
 void TableLease::set_group(Group* group) {
     if (group != group_) follow();
     group_ = group;
-    asked_ = ReplicaId();
 }
 
 // Every node of the last committed configuration and of those after it: whoever may have a lease
@@ -180,14 +179,13 @@ void TableLease::deliver(const std::vector<LeaseAnswer>& answers, BootTime now) 
     }
 }
 
-// A leader that has just changed knows of nobody what it shows: it is told at once.
+// A leader that has just changed hears at once: it begins with an entry, which is then shown.
 void TableLease::ask(BootTime now) {
     if (!holder_ || group_ == nullptr) return;
     const ReplicaId leader = group_->leader();
     if (leader.value() == 0) return;
     const NodeId to = node_of(leader);
     if (to == node_ && !term_) return;  // it leads, and may not say so yet
-    if (std::exchange(asked_, leader) != leader) holder_->leader_changed();
     const std::optional<LeaseRequest> asked = holder_->request(now);
     if (!asked) return;
     if (to == node_) {

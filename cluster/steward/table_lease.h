@@ -123,7 +123,6 @@ class TableLease {
     std::set<NodeId> members_;  // of the granter, those that are leaving included
     std::set<NodeId> stopped_;
     std::map<NodeId, Incarnation> down_;  // the last of each
-    ReplicaId asked_;                     // the leader that heard the last request
 
     std::atomic<int64_t> until_{0};
     std::atomic<bool> suspended_{false};
