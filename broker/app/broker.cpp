@@ -13,6 +13,7 @@ namespace quorate::broker {
 namespace {
 
 constexpr std::chrono::seconds kServeLimit{60};
+constexpr std::chrono::seconds kOthersLimit{5};  // about an election with all that follows
 constexpr std::chrono::milliseconds kInterruptLook{50};
 
 int exit_code_of(const Error& error) {
@@ -58,6 +59,11 @@ std::optional<Broker::Failure> Broker::open(const std::function<bool()>& interru
     tickets_rotated_ = started_;
     log_starting();
     const uint16_t loops = loop_count(config_);
+    // A node that waits for others says so; a start that needs nobody is over too soon to be asked.
+    const bool among_others = config_.cluster.clustered();
+    if (among_others) {
+        if (auto failure = open_http()) return failure;
+    }
     if (auto failure = open_cluster(interrupted)) return failure;
     status_.sessions = &cluster_->sessions();
     const FrontEndOptions options = front_end_options(config_, loops);
@@ -80,8 +86,12 @@ std::optional<Broker::Failure> Broker::open(const std::function<bool()>& interru
         spread_.add(*made->front_end);
     }
     if (auto failure = open_listeners()) return failure;
-    if (auto failure = open_http()) return failure;
-    sys_topics_ = std::make_unique<SysTopics>(metrics_, *cluster_, build_.version);
+    if (!among_others) {
+        if (auto failure = open_http()) return failure;
+    }
+    sys_topics_ = std::make_unique<SysTopics>(
+        metrics_, *cluster_, build_.version,
+        among_others ? "$SYS/brokers/" + node_name(config_) : "$SYS/broker");
     for (auto& made : loops_) {
         made->thread = std::thread([&loop = made->loop, number = made->loop.id().value()] {
             const std::string name = fmt::format("loop-{}", number);
@@ -105,18 +115,34 @@ std::optional<Broker::Failure> Broker::open_cluster(const std::function<bool()>&
         logger_.flush();
         QUORATE_FATAL(error.message.c_str());
     };
+    bool stopped = false;
+    options.node.waiting = [&](const std::string& waits_for) {
+        note_waiting(waits_for);
+        stopped = stopped || interrupted();
+        return !stopped;
+    };
     if (seams_.adjust_cluster) seams_.adjust_cluster(options);
     auto opened = cluster::Cluster::open(std::move(options), log_.as("cluster"));
-    if (!opened.ok()) return Failure{exit_code_of(opened.error()), opened.error().message};
-    cluster_ = std::move(opened).value();
-    if (Status status = cluster_->start(); !status.ok()) {
-        return Failure{exit_code_of(status.error()), status.error().message};
+    Status status = opened.ok() ? Status() : opened.error();
+    if (opened.ok()) {
+        cluster_ = std::move(opened).value();
+        status = cluster_->start();
     }
-    const auto deadline = clock_.now() + kServeLimit;
+    if (stopped) return Failure{0, "stopped before it was ready"};
+    if (!status.ok()) return Failure{exit_code_of(status.error()), status.error().message};
+    return wait_for_groups(interrupted);
+}
+
+std::optional<Broker::Failure> Broker::wait_for_groups(const std::function<bool()>& interrupted) {
+    const bool among_others = config_.cluster.clustered();
+    const auto deadline = clock_.now() + (among_others ? kOthersLimit : kServeLimit);
     for (;;) {
         if (interrupted()) return Failure{0, "stopped before it was ready"};
         if (cluster_->wait_until_serving(kInterruptLook)) return std::nullopt;
+        note_waiting(cluster_->not_ready());
         if (clock_.now() < deadline) continue;
+        // Others may be away for long: clients are told so one by one.
+        if (among_others) return std::nullopt;
         std::string text = "not every group serves:";
         for (const cluster::GroupReport& report : cluster_->reports()) {
             if (report.health == cluster::GroupHealth::Sound) continue;
@@ -124,6 +150,11 @@ std::optional<Broker::Failure> Broker::open_cluster(const std::function<bool()>&
         }
         return Failure{3, text};
     }
+}
+
+void Broker::note_waiting(const std::string& waits_for) {
+    const std::lock_guard lock(waits_mutex_);
+    waits_for_ = waits_for;
 }
 
 std::optional<Broker::Failure> Broker::open_listeners() {
@@ -188,14 +219,20 @@ std::vector<std::string> Broker::listeners() const {
 }
 
 Readiness Broker::readiness() const {
-    if (!serving_.load()) return {false, "starting"};
+    if (!serving_.load()) {
+        const std::lock_guard lock(waits_mutex_);
+        return {false, waits_for_.empty() ? "starting" : "starting: " + waits_for_};
+    }
     if (status_.draining.load()) return {false, "draining"};
-    if (!cluster_->healthy()) return {false, "a group has no leader here or the disk is full"};
+    if (std::string reason = cluster_->not_ready(); !reason.empty()) {
+        return {false, std::move(reason)};
+    }
     if (status_.overload.load() >= 2) return {false, "memory above its high-water mark"};
     return {true, {}};
 }
 
 bool Broker::alive() const {
+    if (!serving_.load()) return true;
     const auto now = clock_.now();
     return std::ranges::all_of(loops_, [&](const auto& made) {
         return now - made->loop.last_turn() < loop_stall_.load();
@@ -203,6 +240,7 @@ bool Broker::alive() const {
 }
 
 void Broker::refresh_metrics(MetricsShard& shard) {
+    if (!serving_.load()) return;  // its parts are still being made
     const cluster::ClusterCounts counts = cluster_->counts();
     const uint64_t offline = counts.shards.sessions - counts.shards.attached;
     shard.set<Metric::Sessions>(SessionStateLabel::Connected, counts.shards.attached);

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -74,6 +75,9 @@ class Broker {
     };
 
     [[nodiscard]] std::optional<Failure> open_cluster(const std::function<bool()>& interrupted);
+    [[nodiscard]] std::optional<Failure> wait_for_groups(const std::function<bool()>& interrupted);
+    // What the start waits for, for readiness. Thread: the main thread.
+    void note_waiting(const std::string& waits_for);
     [[nodiscard]] std::optional<Failure> open_listeners();
     [[nodiscard]] std::optional<Failure> open_http();
     void log_starting() const;
@@ -119,6 +123,9 @@ class Broker {
     std::chrono::nanoseconds sys_published_{0};
     std::chrono::nanoseconds tickets_rotated_{0};
     std::atomic<bool> serving_{false};
+    mutable std::mutex waits_mutex_;
+    std::string waits_for_;   // guarded by waits_mutex_
+    bool was_ready_ = false;  // when the $SYS topics were last published
     bool stopped_ = false;
 };
 

@@ -75,9 +75,13 @@ void Broker::publish_sys_topics() {
     const auto now = clock_.now();
     if (now - sys_published_ < config_.mqtt.sys_interval && sys_published_.count() != 0) return;
     sys_published_ = now;
+    // What went to owners that were not there is published again, whether or not it has changed.
+    const bool ready = readiness().ready;
+    const bool again = ready && !std::exchange(was_ready_, ready);
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(now - started_).count();
     FrontEnd& front_end = *loops_.front()->front_end;
-    front_end.post([this, &front_end, uptime] {
+    front_end.post([this, &front_end, uptime, again] {
+        if (again) sys_topics_->forget();
         sys_topics_->publish(static_cast<uint64_t>(uptime),
                              [&](std::string_view topic, std::string_view payload) {
                                  mqtt::MessageView message;

@@ -365,7 +365,7 @@ Status Cluster::start() {
 bool Cluster::wait_until_serving(std::chrono::milliseconds limit) {
     const SystemClock clock;
     const auto deadline = clock.now() + limit;
-    while (!healthy()) {
+    while (!not_ready().empty()) {
         if (clock.now() > deadline) return false;
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
@@ -418,12 +418,11 @@ const std::atomic<int64_t>& Cluster::sessions() const {
     return impl_->sessions;
 }
 
-bool Cluster::healthy() const {
+std::string Cluster::not_ready() const {
+    if (impl_->host->disk_state() != storage::DiskState::Ample) return "the disk is full";
     const std::lock_guard lock(impl_->mutex);
-    for (const Impl::Report& report : impl_->reports) {
-        if (!report.healthy) return false;
-    }
-    return impl_->host->disk_state() == storage::DiskState::Ample;
+    const bool healthy = std::ranges::all_of(impl_->reports, &Impl::Report::healthy);
+    return healthy ? "" : "a group has no leader here";
 }
 
 std::vector<GroupReport> Cluster::reports() {

@@ -48,6 +48,9 @@ struct NodeOptions {
     std::optional<TlsFiles> tls;
     bool allow_plaintext = false;  // links without TLS beyond loopback
     uint64_t abandoned = 0;        // a cluster that is given up; 0: none
+    // Called some times a second by the thread that is in open() or start() while that waits for
+    // other nodes, with what for, for people. False ends the wait: Unavailable.
+    std::function<bool(const std::string& waits_for)> waiting{};
 };
 
 struct ClusterOptions {
@@ -108,8 +111,9 @@ class Cluster {
     [[nodiscard]] ClusterCounts counts() const;
     // Sessions of all shards, as of the last applied entries. Thread: any.
     [[nodiscard]] const std::atomic<int64_t>& sessions() const;
-    // False while a group is unsound or not led, or the disk is full: not ready. Thread: any.
-    [[nodiscard]] bool healthy() const;
+    // Why this node should be sent no clients, for people; empty: it should. A group is unsound or
+    // not led, the disk is full, or among other nodes: no quorum, suspended. Thread: any.
+    [[nodiscard]] std::string not_ready() const;
     [[nodiscard]] std::vector<GroupReport> reports();
     [[nodiscard]] GroupHost& host();
 
