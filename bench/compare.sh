@@ -116,7 +116,7 @@ start_broker() {
             --set "listeners=[{url: \"tcp://127.0.0.1:$port\"}]" \
             --set metrics.listen="127.0.0.1:${ports[1]}" \
             --set admin.listen="127.0.0.1:${ports[2]}" \
-            --set cluster.listen="127.0.0.1:${ports[3]}" --set log.level=error \
+            --set log.level=error \
             --set limits.connect_rate=off --set limits.connect_rate_per_address=off \
             "${settings[@]}" >"$home/out" 2>&1 &
     fi

@@ -70,11 +70,15 @@ class Broker:
         self.certificates = None
         if {"tls", "wss"} & set(transports):
             self.certificates = Certificates(os.path.join(self.home, "tls"))
-        self.process, self.lines, self.reader = None, [], None
+        self.process, self.lines, self.reader, self.mark = None, [], None, 0
 
     # life
 
     def start(self):
+        return self.launch().await_ready()
+
+    def launch(self):
+        """Starts the process and does not wait for it."""
         command = self.command()
         if self.file_limit:
             command = ["prlimit", f"--nofile={self.file_limit}:{self.file_limit}", *command]
@@ -82,8 +86,12 @@ class Broker:
             command, cwd=self.home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env={**os.environ, "LC_ALL": "C.UTF-8"})
         self.reader = threading.Thread(target=self.collect, args=(self.process,), daemon=True)
+        self.mark = len(self.lines)
         self.reader.start()
-        mark = len(self.lines)
+        return self
+
+    def await_ready(self):
+        mark = self.mark
 
         def state():
             if self.is_ready(mark):
@@ -119,8 +127,7 @@ class Broker:
     def all_options(self):
         return {"node.data_dir": self.data_dir, "listeners": self.listeners(),
                 "metrics.listen": f"127.0.0.1:{self.metrics_port}",
-                "admin.listen": f"127.0.0.1:{self.admin_port}",
-                "cluster.listen": f"127.0.0.1:{self.link_port}", **CALM, **self.options}
+                "admin.listen": f"127.0.0.1:{self.admin_port}", **CALM, **self.options}
 
     def listeners(self):
         entries = []
