@@ -2,7 +2,6 @@
 #include "cluster/router/cluster.h"
 
 #include <atomic>
-#include <charconv>
 #include <functional>
 #include <future>
 #include <map>
@@ -15,9 +14,10 @@
 
 #include "cluster/group/group_ids.h"
 #include "cluster/meta/replica_id.h"
+#include "cluster/node/alone.h"
+#include "cluster/node/names.h"
 #include "cluster/router/directory.h"
 #include "cluster/router/exchange.h"
-#include "cluster/router/leader/meta_runner.h"
 #include "cluster/router/leader/shard_runner.h"
 #include "cluster/router/leader/wildcards_runner.h"
 #include "cluster/router/node_loop_port.h"
@@ -33,30 +33,6 @@ constexpr std::chrono::seconds kIncarnationLimit{30};
 constexpr std::chrono::seconds kStartLimit{60};
 constexpr std::chrono::milliseconds kStartPoll{2};
 constexpr ReplicaId kOnlyReplica = replica_id(NodeId(1), kFoundingReplica);
-
-// The cluster id carries what was fixed when the data directory was made, so that a later start
-// with other options finds its data: "<random hex>-<shards>-<levels>".
-std::string make_cluster_id(const ShardLayout& layout, uint64_t seed) {
-    return fmt::format("{:016x}-{}-{}", seed, layout.shards, layout.topic_hash_levels);
-}
-
-std::optional<ShardLayout> layout_of(std::string_view id) {
-    const auto last = id.rfind('-');
-    if (last == std::string_view::npos || last == 0) return std::nullopt;
-    const auto middle = id.rfind('-', last - 1);
-    if (middle == std::string_view::npos) return std::nullopt;
-    const auto number = [](std::string_view text) -> std::optional<uint32_t> {
-        uint32_t value = 0;
-        const auto end = text.data() + text.size();
-        const auto parsed = std::from_chars(text.data(), end, value);
-        if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
-        return value;
-    };
-    const auto shards = number(id.substr(middle + 1, last - middle - 1));
-    const auto levels = number(id.substr(last + 1));
-    if (!shards || !levels || *shards == 0) return std::nullopt;
-    return ShardLayout{*shards, *levels};
-}
 
 void add(ShardCounts& sum, const ShardCounts& part) {
     sum.sessions += part.sessions;
@@ -126,6 +102,7 @@ class Cluster::Impl {
     std::unique_ptr<Directory> directory;
     std::vector<std::unique_ptr<WorkerRouter>> routers;
     std::unique_ptr<MetaRunner> meta;
+    std::unique_ptr<MetaAsker> asker;
     std::unique_ptr<WildcardsRunner> wildcards;
     std::vector<std::unique_ptr<ShardRunner>> shards;
     Incarnation incarnation;
@@ -145,21 +122,21 @@ Status Cluster::Impl::open() {
     const std::string& id = host->engine().cluster_id();
     if (id.empty()) {
         if (Status status =
-                host->engine().set_cluster_id(make_cluster_id(options.layout, options.seed));
+                host->engine().set_cluster_id(encode(DiskName{options.seed, options.layout}));
             !status.ok()) {
             return status;
         }
     } else {
-        const auto stored = layout_of(id);
+        const auto stored = decode_disk_name(id);
         if (!stored)
             return Error{ErrorCode::Corrupt, "the cluster id of the data directory is damaged"};
-        if (stored->shards != options.layout.shards ||
-            stored->topic_hash_levels != options.layout.topic_hash_levels) {
+        if (stored->layout.shards != options.layout.shards ||
+            stored->layout.topic_hash_levels != options.layout.topic_hash_levels) {
             return Error{ErrorCode::Corrupt,
                          fmt::format("the data directory was made with cluster.shards {} and "
                                      "cluster.topic_hash_levels {}, which cannot change; start "
                                      "with these values or with an empty directory",
-                                     stored->shards, stored->topic_hash_levels)};
+                                     stored->layout.shards, stored->layout.topic_hash_levels)};
         }
     }
     const auto workers = static_cast<uint16_t>(host->workers());
@@ -229,7 +206,11 @@ Status Cluster::Impl::start() {
                          "restore it from a backup, or start with an empty directory"};
     }
     // Groups exist from now on; their runners learn of them on their own threads.
-    const auto allotted = meta->allot(*host, options.seed, options.layout, kIncarnationLimit);
+    asker = std::make_unique<MetaAsker>(*host, *meta);
+    const DiskName name{options.seed, options.layout};
+    const auto allotted = start_alone(*host, *meta, *asker,
+                                      decode_disk_name(host->engine().cluster_id()).value_or(name),
+                                      kIncarnationLimit);
     if (!allotted.ok()) return allotted.error();
     incarnation = *allotted;
     on_each_worker([this](WorkerId w) {
