@@ -1,6 +1,7 @@
 #include "broker/app/broker.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
@@ -120,6 +121,14 @@ std::optional<Broker::Failure> Broker::open_cluster(const std::function<bool()>&
         note_waiting(waits_for);
         stopped = stopped || interrupted();
         return !stopped;
+    };
+    options.publish_timeout = config_.mqtt.publish_timeout;
+    options.node.logger = &logger_;
+    // Others act as if this node were gone: nothing of it may follow.
+    options.node.fenced = [this](const std::string& why) {
+        log_.error("this node stops", {{"why", why}});
+        logger_.flush();
+        std::_Exit(1);
     };
     if (seams_.adjust_cluster) seams_.adjust_cluster(options);
     auto opened = cluster::Cluster::open(std::move(options), log_.as("cluster"));

@@ -103,6 +103,7 @@ void MetaRunner::on_leader(Term term) {
     leading_ = true;
     planner_.begin();
     planned_.clear();
+    started_.clear();
     plan_at_ = form_at_ = {};
     if (leads_) leads_(term);
     tick();
@@ -151,7 +152,7 @@ void MetaRunner::work() {
     if (now >= plan_at_) {
         plan_at_ = now + kAgain;
         plan(now);
-        end_incarnations();
+        end_incarnations(now);
     }
 }
 
@@ -161,9 +162,14 @@ void MetaRunner::plan(Time now) {
         propose_own(body);
 }
 
-void MetaRunner::end_incarnations() {
+void MetaRunner::end_incarnations(Time now) {
     if (!reports_) return;
+    for (const auto& [node, known] : state_.nodes()) {
+        auto& [running, since] = started_[node];
+        if (running != known.running) started_[node] = {known.running, now};
+    }
     for (const IncarnationDown& down : incarnations_down(state_, reports_())) {
+        if (started_[node_of(down.incarnation)].second + LeaseTimes().owed() > now) continue;
         log_.info("the incarnation of a silent node ends",
                   {{"node", node_of(down.incarnation).value()},
                    {"incarnation", down.incarnation.value()}});

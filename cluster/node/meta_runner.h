@@ -12,11 +12,13 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cluster/control/planner.h"
@@ -84,7 +86,7 @@ class MetaRunner final : public StateMachine {
     void tick();
     void work();
     void plan(Time now);
-    void end_incarnations();
+    void end_incarnations(Time now);
     void propose_own(const MetaCommandBody& body);
 
     Log log_;
@@ -106,6 +108,9 @@ class MetaRunner final : public StateMachine {
     std::vector<MetaAnswer> answers_;  // of this turn
     std::set<uint64_t> planned_;       // tokens of what the last plan proposed, not applied yet
     Time plan_at_{};                   // at the latest
+    // Which start of each node this leader has seen, and since when: the leases' reports are of
+    // what was heard, so a node that has only just started is silent in them.
+    std::map<NodeId, std::pair<Incarnation, Time>> started_;
     Time form_at_{};
     Random tokens_;
 

@@ -16,6 +16,7 @@
 #include "cluster/meta/replica_id.h"
 #include "cluster/node/alone.h"
 #include "cluster/node/names.h"
+#include "cluster/router/cluster_nodes.h"
 #include "cluster/router/directory.h"
 #include "cluster/router/exchange.h"
 #include "cluster/router/leader/shard_runner.h"
@@ -78,6 +79,16 @@ class Cluster::Impl {
     Impl(ClusterOptions given, const Log& to) : options(std::move(given)), log(to) {}
 
     Status open();
+    // What its disk was made with, or is now; alone.
+    Status name_alone();
+    // Which node of which cluster this is.
+    Status enter();
+    void make_threads();
+    Status make_groups();
+    [[nodiscard]] StateMachine* machine(GroupId group);
+    void group_here(GroupId id, Group* group);
+    Result<Incarnation> begin();
+    [[nodiscard]] std::string not_ready() const;
     void hook_turns();
     void on_each_worker(const std::function<void(WorkerId)>& work);
     Status show_tables();
@@ -97,6 +108,7 @@ class Cluster::Impl {
 
     ClusterOptions options;
     Log log;
+    std::unique_ptr<ClusterNodes> nodes;  // null: alone
     std::unique_ptr<GroupHost> host;
     std::unique_ptr<Exchange> exchange;
     std::unique_ptr<Directory> directory;
@@ -116,31 +128,53 @@ class Cluster::Impl {
 };
 
 Status Cluster::Impl::open() {
+    if (options.node.clustered) {
+        nodes = std::make_unique<ClusterNodes>(options, log);
+        options.host.messages = &nodes->messages();
+    }
     auto opened = GroupHost::open(options.host);
     if (!opened.ok()) return opened.error();
     host = std::move(opened).value();
+    if (Status status = nodes ? enter() : name_alone(); !status.ok()) return status;
+    make_threads();
+    if (Status status = make_groups(); !status.ok()) return status;
+    hook_turns();
+    return {};
+}
+
+Status Cluster::Impl::name_alone() {
+    if (Status alone = check_runs_alone(options.host.storage.data_dir); !alone.ok()) return alone;
     const std::string& id = host->engine().cluster_id();
     if (id.empty()) {
-        if (Status status =
-                host->engine().set_cluster_id(encode(DiskName{options.seed, options.layout}));
-            !status.ok()) {
-            return status;
-        }
-    } else {
-        const auto stored = decode_disk_name(id);
-        if (!stored)
-            return Error{ErrorCode::Corrupt, "the cluster id of the data directory is damaged"};
-        if (stored->layout.shards != options.layout.shards ||
-            stored->layout.topic_hash_levels != options.layout.topic_hash_levels) {
-            return Error{ErrorCode::Corrupt,
-                         fmt::format("the data directory was made with cluster.shards {} and "
-                                     "cluster.topic_hash_levels {}, which cannot change; start "
-                                     "with these values or with an empty directory",
-                                     stored->layout.shards, stored->layout.topic_hash_levels)};
-        }
+        return host->engine().set_cluster_id(encode(DiskName{options.seed, options.layout}));
     }
+    const auto stored = decode_disk_name(id);
+    if (!stored) {
+        return Error{ErrorCode::Corrupt, "the cluster id of the data directory is damaged"};
+    }
+    if (stored->layout.shards == options.layout.shards &&
+        stored->layout.topic_hash_levels == options.layout.topic_hash_levels) {
+        return {};
+    }
+    return Error{ErrorCode::Corrupt,
+                 fmt::format("the data directory was made with cluster.shards {} and "
+                             "cluster.topic_hash_levels {}, which cannot change; start "
+                             "with these values or with an empty directory",
+                             stored->layout.shards, stored->layout.topic_hash_levels)};
+}
+
+Status Cluster::Impl::enter() {
+    const auto identity = nodes->enter(
+        *host, [this](GroupId group) { return machine(group); },
+        [this](GroupId id, Group* group) { group_here(id, group); });
+    if (!identity.ok()) return identity.error();
+    options.layout = identity->layout;
+    return {};
+}
+
+void Cluster::Impl::make_threads() {
     const auto workers = static_cast<uint16_t>(host->workers());
-    exchange = std::make_unique<Exchange>(options.loops, workers, options.unread_bytes_max);
+    exchange = std::make_unique<Exchange>(options.loops, workers);
     directory = std::make_unique<Directory>(exchange->ports());
     exchange->set_workers([this](WorkerId worker, std::unique_ptr<WorkerParcel> parcel) {
         host->worker(worker).post_reserved([router = routers[worker.value()].get(),
@@ -149,41 +183,60 @@ Status Cluster::Impl::open() {
     reports.resize(workers);
     retained_in = std::vector<std::atomic<uint64_t>>(options.layout.shards);
     for (uint16_t w = 0; w < workers; ++w) {
-        routers.push_back(std::make_unique<WorkerRouter>(
-            WorkerRouter::Context{*exchange, *directory, options.layout, WorkerId(w), workers,
-                                  &retained, retained_in, options.retained_max, &sessions}));
+        routers.push_back(std::make_unique<WorkerRouter>(WorkerRouter::Context{
+            *exchange, *directory, options.layout, WorkerId(w), workers, &retained, retained_in,
+            options.retained_max, &sessions, nodes ? &nodes->others() : nullptr}));
     }
+}
+
+// Every machine is made, also of groups that have no copy here yet.
+Status Cluster::Impl::make_groups() {
     const auto router_of = [&](GroupId group) -> WorkerRouter& {
-        return *routers[group.value() % workers];
+        return *routers[exchange->worker_of(group).value()];
     };
-    const auto pin = [&](GroupId group, StateMachine& machine) {
-        GroupOptions group_options;
-        group_options.id = group;
-        group_options.self = kOnlyReplica;
-        group_options.configuration = {{kOnlyReplica}};
-        group_options.seed = options.seed;
-        return host->add_group(group_options, machine,
-                               WorkerId(static_cast<uint16_t>(group.value() % workers)));
-    };
-    meta = std::make_unique<MetaRunner>(log.as("meta"));
-    if (Status status = pin(kMetaGroup, *meta); !status.ok()) return status;
     wildcards = std::make_unique<WildcardsRunner>(router_of(kWildcardsGroup), log.as("wildcards"));
-    if (Status status = pin(kWildcardsGroup, *wildcards); !status.ok()) return status;
+    if (nodes) wildcards->set_lease(&nodes->wildcards_lease());
     router_of(kWildcardsGroup).add_runner(kWildcardsGroup, *wildcards);
     SharedLeaderOptions shared;
     shared.strategy = options.shared_strategy;
     shared.member_window = options.shared_member_window;
     shared.waiting_max = options.shard.group_messages_max;
     for (uint32_t s = 0; s < options.layout.shards; ++s) {
-        const GroupId group = group_of(ShardId(s));
-        WorkerRouter& router = router_of(group);
+        WorkerRouter& router = router_of(group_of(ShardId(s)));
         shards.push_back(std::make_unique<ShardRunner>(ShardId(s), options.shard, shared, router,
                                                        log.as("shard")));
-        if (Status status = pin(group, *shards.back()); !status.ok()) return status;
-        router.add_runner(group, *shards.back());
+        shards.back()->set_worker(&host->worker(router.id()));
+        router.add_runner(group_of(ShardId(s)), *shards.back());
     }
-    hook_turns();
+    if (nodes) return nodes->add_groups();
+    meta = std::make_unique<MetaRunner>(log.as("meta"));
+    asker = std::make_unique<MetaAsker>(*host, *meta);
+    const auto add = [this](GroupId group) {
+        GroupOptions group_options;
+        group_options.id = group;
+        group_options.self = kOnlyReplica;
+        group_options.configuration = {{kOnlyReplica}};
+        group_options.seed = options.seed;
+        return host->add_group(group_options, *machine(group), exchange->worker_of(group));
+    };
+    for (const GroupId group : {kMetaGroup, kWildcardsGroup}) {
+        if (Status status = add(group); !status.ok()) return status;
+    }
+    for (uint32_t s = 0; s < options.layout.shards; ++s) {
+        if (Status status = add(group_of(ShardId(s))); !status.ok()) return status;
+    }
     return {};
+}
+
+StateMachine* Cluster::Impl::machine(GroupId group) {
+    if (group == kMetaGroup) return meta.get();
+    if (group == kWildcardsGroup) return wildcards.get();
+    const auto shard = shard_of_group(group);
+    return shard && shard->value() < shards.size() ? shards[shard->value()].get() : nullptr;
+}
+
+void Cluster::Impl::group_here(GroupId id, Group* group) {
+    if (auto* runner = dynamic_cast<GroupRunnerBase*>(machine(id))) runner->set_group(group);
 }
 
 void Cluster::Impl::hook_turns() {
@@ -199,35 +252,39 @@ void Cluster::Impl::hook_turns() {
 Status Cluster::Impl::start() {
     if (Status status = host->start(); !status.ok()) return status;
     running = true;
+    const auto allotted = begin();
+    if (!allotted.ok()) return allotted.error();
+    incarnation = *allotted;
+    on_each_worker([this](WorkerId w) {
+        WorkerRouter& router = *routers[w.value()];
+        router.set_incarnation(incarnation);
+        if (nodes) return;
+        router.for_each_runner(
+            [this](GroupRunnerBase& runner) { runner.set_group(host->group(runner.group_id())); });
+    });
+    if (!nodes) {
+        if (Status status = show_tables(); !status.ok()) return status;
+    }
+    on_each_worker([this](WorkerId w) {
+        routers[w.value()]->start_serving();
+        report(w);
+    });
+    return {};
+}
+
+// Groups exist from now on; their runners learn of them on their own threads.
+Result<Incarnation> Cluster::Impl::begin() {
+    if (nodes) return nodes->join(*exchange);
     // The only replica of each group is here: without it nothing could ever serve.
     if (const std::string unsound = unsound_groups(); !unsound.empty()) {
         return Error{ErrorCode::Corrupt,
                      "the data directory is damaged, and no other node has a copy: " + unsound +
                          "restore it from a backup, or start with an empty directory"};
     }
-    // Groups exist from now on; their runners learn of them on their own threads.
-    asker = std::make_unique<MetaAsker>(*host, *meta);
     const DiskName name{options.seed, options.layout};
-    const auto allotted = start_alone(*host, *meta, *asker,
-                                      decode_disk_name(host->engine().cluster_id()).value_or(name),
-                                      kIncarnationLimit);
-    if (!allotted.ok()) return allotted.error();
-    incarnation = *allotted;
-    on_each_worker([this](WorkerId w) {
-        WorkerRouter& router = *routers[w.value()];
-        router.set_incarnation(incarnation);
-        router.for_each_runner(
-            [this](GroupRunnerBase& runner) { runner.set_group(host->group(runner.group_id())); });
-        for (auto& shard : shards) {
-            if (&shard->router() == &router) shard->set_worker(&host->worker(w));
-        }
-    });
-    if (Status status = show_tables(); !status.ok()) return status;
-    on_each_worker([this](WorkerId w) {
-        routers[w.value()]->start_serving();
-        report(w);
-    });
-    return {};
+    return start_alone(*host, *meta, *asker,
+                       decode_disk_name(host->engine().cluster_id()).value_or(name),
+                       kIncarnationLimit);
 }
 
 void Cluster::Impl::on_each_worker(const std::function<void(WorkerId)>& work) {
@@ -293,7 +350,8 @@ void Cluster::Impl::report(WorkerId worker) {
     const auto count_group = [&](GroupRunnerBase& runner) {
         ++made.groups;
         if (runner.leading()) ++made.leading;
-        made.healthy = made.healthy && runner.serving();
+        // Among other nodes somebody else may lead; see not_ready().
+        made.healthy = made.healthy && (nodes != nullptr || runner.serving());
     };
     routers[worker.value()]->for_each_runner(count_group);
     for (auto& shard : shards) {
@@ -321,6 +379,7 @@ void Cluster::Impl::report(WorkerId worker) {
 }
 
 void Cluster::Impl::stop() {
+    if (nodes) nodes->stop();
     if (!running) return;
     running = false;
     host->stop();
@@ -363,7 +422,8 @@ std::unique_ptr<LoopPort> Cluster::make_port(
     return std::make_unique<NodeLoopPort>(
         NodeLoopPort::Context{*impl_->exchange, *impl_->directory, impl_->options.layout, loop,
                               impl_->incarnation, impl_->host->workers(), LoopCredit{},
-                              impl_->retained_in},
+                              impl_->retained_in, impl_->nodes ? &impl_->nodes->others() : nullptr,
+                              impl_->options.publish_timeout},
         sink);
 }
 
@@ -399,11 +459,19 @@ const std::atomic<int64_t>& Cluster::sessions() const {
     return impl_->sessions;
 }
 
+std::string Cluster::Impl::not_ready() const {
+    if (host->disk_state() != storage::DiskState::Ample) return "the disk is nearly full";
+    {
+        const std::lock_guard lock(mutex);
+        for (const Report& report : reports) {
+            if (!report.healthy) return "a group has no leader here";
+        }
+    }
+    return nodes ? nodes->not_ready(options.layout) : "";
+}
+
 std::string Cluster::not_ready() const {
-    if (impl_->host->disk_state() != storage::DiskState::Ample) return "the disk is full";
-    const std::lock_guard lock(impl_->mutex);
-    const bool healthy = std::ranges::all_of(impl_->reports, &Impl::Report::healthy);
-    return healthy ? "" : "a group has no leader here";
+    return impl_->not_ready();
 }
 
 std::vector<GroupReport> Cluster::reports() {

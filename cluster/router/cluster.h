@@ -38,7 +38,10 @@ struct NodeOptions {
         std::string ca;    // PEM
     };
 
-    bool clustered = false;          // false: alone; it opens no link and reads nothing else here
+    bool clustered = false;    // false: alone; it opens no link and reads nothing else here
+    Logger* logger = nullptr;  // of the links; outlives the cluster
+    // This start of the node is at an end: the process has to stop. Once, on a thread of its own.
+    std::function<void(const std::string& why)> fenced;
     std::string name;                // unique in the cluster
     std::string listen;              // of the links: a numeric address and a port
     std::string advertise;           // host:port that others use to reach it
@@ -48,8 +51,8 @@ struct NodeOptions {
     std::optional<TlsFiles> tls;
     bool allow_plaintext = false;  // links without TLS beyond loopback
     uint64_t abandoned = 0;        // a cluster that is given up; 0: none
-    // Called some times a second by the thread that is in open() or start() while that waits for
-    // other nodes, with what for, for people. False ends the wait: Unavailable.
+    // Called some times a second, on another thread, while open() or start() waits for other nodes,
+    // with what for, for people. False ends the wait: Unavailable.
     std::function<bool(const std::string& waits_for)> waiting{};
 };
 
@@ -62,7 +65,8 @@ struct ClusterOptions {
     uint64_t retained_max = 1'000'000;   // topics with a retained message, over all shards
     uint32_t shared_member_window = 32;  // messages a connection may have from a shared group
     SharedStrategy shared_strategy = SharedStrategy::RoundRobin;
-    uint64_t unread_bytes_max = 32ULL << 20;  // of each thread, see Exchange
+    uint64_t unread_bytes_max = 32ULL << 20;            // of each thread, see Exchange
+    std::chrono::milliseconds publish_timeout{10'000};  // among other nodes
     uint64_t seed = 1;
 };
 

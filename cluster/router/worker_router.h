@@ -158,6 +158,11 @@ class WorkerRouter final : private OwnerHost, private WorkerNodesHost {
         RetainedPage page;
     };
 
+    // From an outbox, which does not send it again while its owner stays: it waits here until the
+    // owner may act, or is one no more.
+    void hand_over(const HandOver& entry);
+    void hand_over_held();
+
     void read_retained(const RetainedQuery& query);
     void scan_retained(const RetainedQuery& query);
     void make_room(RetainedQuery query);
@@ -175,6 +180,7 @@ class WorkerRouter final : private OwnerHost, private WorkerNodesHost {
     Owner owner_;
     Directory::Tables::Reader reader_;
     std::optional<WorkerNodes> nodes_;
+    std::vector<HandOver> held_;  // bounded by the windows of the outboxes
     std::map<GroupId, GroupRunnerBase*> runners_;
     uint64_t next_replay_ = 0;
     std::map<uint64_t, ReplayUnderWay> replays_;  // bounded by the pages its askers wait for

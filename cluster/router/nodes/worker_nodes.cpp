@@ -34,6 +34,11 @@ Term WorkerNodes::term_of(ShardId shard) const {
     return found == led_.end() ? Term() : found->second;
 }
 
+bool WorkerNodes::may_act(ShardId shard) const {
+    context_.host.load_table();
+    return led_.contains(group_of(shard)) && context_.others.leases.valid();
+}
+
 void WorkerNodes::receive(const WorkerParcel& parcel) {
     if (!parcel.streams.empty()) {
         // In this order: what the table lacks now, nobody was told to be in it.

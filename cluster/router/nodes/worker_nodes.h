@@ -81,6 +81,8 @@ class WorkerNodes final : private StreamDeskHost, private CopyDeskHost {
     [[nodiscard]] bool to_node(Incarnation node, uint64_t token, const SharedBytes& flat,
                                const OutboxSource* source, ShardId of);
     [[nodiscard]] bool first_time(const OutboxSource& source) { return copies_.first_time(source); }
+    // Whether an owner here may match now: both leases are valid after the table was loaded.
+    [[nodiscard]] bool may_act(ShardId shard) const;
     // In whose name this worker speaks as owner of the shard's topics.
     [[nodiscard]] Term term_of(ShardId shard) const;
 
