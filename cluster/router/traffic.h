@@ -273,6 +273,10 @@ struct HandOver {
     OutboxSource source;
     std::string group;    // of Group targets: "name/filter"
     SharedBytes message;  // flat
+    // Its place: after `prev` in this attempt of the source's leader; 0 begins an attempt.
+    Term term{};
+    uint32_t attempt = 0;
+    OutboxNumber prev{};
 };
 
 // Every receiver of an outbox entry has it: the source shard may forget it.

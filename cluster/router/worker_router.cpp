@@ -124,14 +124,20 @@ void WorkerRouter::hand_over(const HandOver& entry) {
     const ShardId shard = entry.source.stream.target.shard;
     if (!nodes_) return owner_.hand_over(entry);
     if (leading_shard(shard) == nullptr) return;  // sent again to who leads
-    if (!nodes_->may_act(shard)) return held_.push_back(entry);
+    if (hand_over_order_.accept(entry)) hand_over_accepted(entry);
+}
+
+void WorkerRouter::hand_over_accepted(const HandOver& entry) {
+    const ShardId shard = entry.source.stream.target.shard;
+    if (leading_shard(shard) == nullptr) return;
+    if (!held_.empty() || !nodes_->may_act(shard)) return held_.push_back(entry);
     owner_.hand_over(entry);
 }
 
 void WorkerRouter::hand_over_held() {
     if (held_.empty()) return;
     for (const HandOver& entry : std::exchange(held_, {}))
-        hand_over(entry);
+        hand_over_accepted(entry);
 }
 
 void WorkerRouter::moved(GroupId group) {

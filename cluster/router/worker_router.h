@@ -19,6 +19,7 @@
 #include "cluster/router/directory.h"
 #include "cluster/router/exchange.h"
 #include "cluster/router/lane_client.h"
+#include "cluster/router/nodes/hand_over_order.h"
 #include "cluster/router/nodes/worker_nodes.h"
 #include "cluster/router/owner.h"
 #include "cluster/shard/command.h"
@@ -161,6 +162,7 @@ class WorkerRouter final : private OwnerHost, private WorkerNodesHost {
     // From an outbox, which does not send it again while its owner stays: it waits here until the
     // owner may act, or is one no more.
     void hand_over(const HandOver& entry);
+    void hand_over_accepted(const HandOver& entry);
     void hand_over_held();
 
     void read_retained(const RetainedQuery& query);
@@ -180,6 +182,7 @@ class WorkerRouter final : private OwnerHost, private WorkerNodesHost {
     Owner owner_;
     Directory::Tables::Reader reader_;
     std::optional<WorkerNodes> nodes_;
+    HandOverOrder hand_over_order_;
     std::vector<HandOver> held_;  // bounded by the windows of the outboxes
     std::map<GroupId, GroupRunnerBase*> runners_;
     uint64_t next_replay_ = 0;

@@ -449,12 +449,16 @@ void ShardRunner::hand_over_done(const HandOverDone& done) {
 void ShardRunner::drive_outbox() {
     outbox_dirty_ = false;
     for (const OutboxTarget& target : state_->outbox_targets()) {
-        OutboxNumber& after = handed_over_[target];
+        auto found = handed_over_.find(target);
+        if (found == handed_over_.end()) {
+            found = handed_over_.emplace(target, HandingOver{++attempts_, {}, {}}).first;
+        }
+        HandingOver& to = found->second;
         const Status status =
-            state_->outbox_window(target, after, options_.outbox_window, group_->time(),
+            state_->outbox_window(target, to.read, options_.outbox_window, group_->time(),
                                   [&](const OutboxEntryView& entry) {
-                                      after = entry.source.number;
-                                      take_entry(target, entry);
+                                      to.read = entry.source.number;
+                                      take_entry(target, entry, to);
                                   });
         if (!status.ok()) {
             log_.error("the outbox cannot be read",
@@ -463,7 +467,8 @@ void ShardRunner::drive_outbox() {
     }
 }
 
-void ShardRunner::take_entry(const OutboxTarget& target, const OutboxEntryView& entry) {
+void ShardRunner::take_entry(const OutboxTarget& target, const OutboxEntryView& entry,
+                             HandingOver& to) {
     if (entry.expired) {
         done_[target].push_back(entry.source.number);
         return;
@@ -472,7 +477,9 @@ void ShardRunner::take_entry(const OutboxTarget& target, const OutboxEntryView& 
     mqtt::encode_message(flat, entry.message);
     switch (target.kind) {
         case OutboxTargetKind::Topic: {
-            HandOver item{entry.source, {}, SharedBytes(as_bytes(flat))};
+            HandOver item{entry.source, {},         SharedBytes(as_bytes(flat)),
+                          term(),       to.attempt, to.sent};
+            to.sent = entry.source.number;
             router_.outbound().leader(group_of(target.shard)).hand_overs.push_back(std::move(item));
             return;
         }

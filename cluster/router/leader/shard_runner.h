@@ -74,6 +74,13 @@ class ShardRunner final : public GroupRunnerBase {
         OutboxNumber number;
     };
 
+    // What this leader has handed over in its present attempt.
+    struct HandingOver {
+        uint32_t attempt = 0;
+        OutboxNumber read;  // up to here,
+        OutboxNumber sent;  // and what went out last; 0: nothing
+    };
+
     void begin_leading() override;
     void end_leading() override;
     void work() override;
@@ -88,7 +95,7 @@ class ShardRunner final : public GroupRunnerBase {
     void send_kept(const Want& want);
     void send_answers();
     void drive_outbox();
-    void take_entry(const OutboxTarget& target, const OutboxEntryView& entry);
+    void take_entry(const OutboxTarget& target, const OutboxEntryView& entry, HandingOver& to);
     void repeat_let_gos();
     void schedule_repeat();
     // Tells the leaders of a session's shared groups whether it is connected.
@@ -111,7 +118,8 @@ class ShardRunner final : public GroupRunnerBase {
     std::vector<std::string> changed_filters_;
     // Positions in actions_.answers of those that wait for routes, and for which.
     std::map<std::size_t, std::vector<std::pair<RouteName, RouteSerial>>> waiting_;
-    std::map<OutboxTarget, OutboxNumber> handed_over_;  // up to here, by this leader
+    std::map<OutboxTarget, HandingOver> handed_over_;
+    uint32_t attempts_ = 0;
     std::map<OutboxTarget, std::vector<OutboxNumber>> done_;
     std::map<OutboxTarget, std::vector<OutboxNumber>> back_;  // for their groups' queues
     uint32_t next_hand_over_ = 0;

@@ -250,11 +250,17 @@ void write_field(RecordWriter& out, const HandOver& entry) {
     entry.source.write(out);
     out.text(entry.group);
     out.text(entry.message.text());
+    out.id(entry.term);
+    out.u32(entry.attempt);
+    out.id(entry.prev);
 }
 void read_field(RecordReader& in, HandOver& entry) {
     entry.source = OutboxSource::read(in);
     entry.group = in.text();
     entry.message = read_message(in);
+    entry.term = in.id<Term>();
+    entry.attempt = in.u32();
+    entry.prev = in.id<OutboxNumber>();
 }
 
 void write_field(RecordWriter& out, const HandOverDone& done) {
