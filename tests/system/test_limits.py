@@ -5,7 +5,7 @@ import re
 import time
 import unittest
 
-from lib import mqtt_wire as wire
+from lib import mqtt_wire as wire, transport
 from lib.broker import Broker
 from lib.case import BrokerCase, quorate_only
 from lib.client import Closed
@@ -107,6 +107,31 @@ class Handshakes(BrokerCase):
         silent.close()
         other.close()
         self.client(transport_name="tls").ping()
+
+
+@quorate_only
+class WebSockets(BrokerCase):
+    options = {"limits.http_header": "1KiB", "mqtt.max_packet_size": "2KiB",
+               "mqtt.max_connect_packet_size": "1KiB", "cluster.shards": 4}
+    transports = ("ws",)
+
+    def test_the_head_of_an_upgrade_is_bounded(self):
+        stream = transport.open_tcp("127.0.0.1", self.broker.ports["ws"])
+        self.addCleanup(stream.close)
+        stream.send(b"GET /mqtt HTTP/1.1\r\nX: " + b"y" * 1000 + b"\r\n\r\n")
+        self.assertEqual(transport.read_http_head(stream)[0], 431)
+
+    def test_a_frame_is_bounded_by_the_largest_packet(self):
+        client, topic = self.client(), self.topic()
+        client.subscribe(topic)
+        packet = wire.publish(topic, b"", version=5)
+        packet = wire.publish(topic, b"x" * (2048 - len(packet) - 1), version=5)
+        self.assertEqual(len(packet), 2048)
+        client.stream.send_frame(transport.BINARY, packet)
+        self.assertEqual(set(client.message().payload), set(b"x"))
+        client.stream.send_frame(transport.BINARY, packet + b"\xc0")
+        self.assertIsNone(client.wait_closed())
+        self.assertEqual(client.stream.close_code, 1009)
 
 
 @quorate_only
