@@ -379,6 +379,7 @@ void Cluster::Impl::report(WorkerId worker) {
 }
 
 void Cluster::Impl::stop() {
+    if (nodes && running) nodes->leave();
     if (nodes) nodes->stop();
     if (!running) return;
     running = false;

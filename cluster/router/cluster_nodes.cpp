@@ -1,6 +1,7 @@
 #include "cluster/router/cluster_nodes.h"
 
 #include <condition_variable>
+#include <latch>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -13,6 +14,8 @@ namespace quorate::cluster {
 namespace {
 
 constexpr std::chrono::seconds kReportFor{5};
+constexpr std::chrono::seconds kLeaveFor{3};
+constexpr std::chrono::milliseconds kLeavePoll{20};
 
 BootstrapOptions bootstrap_of(const ClusterOptions& options) {
     BootstrapOptions out;
@@ -127,7 +130,10 @@ Result<Identity> ClusterNodes::enter(GroupHost& host, Machine machine, Here here
     hooks.groups.machine = [this](GroupId id) { return id == kMetaGroup ? &meta_ : machine_(id); };
     hooks.groups.here = [this](GroupId id, Group* group) { group_here(id, group); };
     hooks.peers = [this](const std::vector<PeerState>& peers) { peers_changed(peers); };
-    hooks.fenced = options_.node.fenced;
+    hooks.fenced = [this](const std::string& why) {
+        // Of its own wish while it leaves.
+        if (!leaving_.load() && options_.node.fenced) options_.node.fenced(why);
+    };
     hooks.meta_lease = [this] { return view_of(meta_lease_.get()); };
     hooks.wildcards_lease = [this] { return view_of(wildcards_lease_.get()); };
     control_ = std::make_unique<NodeControl>(std::move(control), host, *links_, meta_,
@@ -191,6 +197,7 @@ Result<Incarnation> ClusterNodes::join(Exchange& exchange) {
         options_.node.waiting, [this] { return waits_for(); }, [this] { stop_waiting(); });
     const auto incarnation = control_->start_incarnation();
     if (!incarnation.ok()) return incarnation.error();
+    incarnation_ = *incarnation;
     ingress_ = std::make_unique<Ingress>(exchange, options_.layout, *incarnation);
     office_.open(*ingress_);
     const auto begin = [&](GroupId group, TableLease& lease) {
@@ -207,7 +214,8 @@ Result<Incarnation> ClusterNodes::join(Exchange& exchange) {
 
 void ClusterNodes::tick(WorkerId worker) {
     const MetaView meta = meta_.view();
-    const bool suspended = meta_lease_->suspended() || wildcards_lease_->suspended();
+    const bool suspended =
+        meta_lease_->suspended() || wildcards_lease_->suspended() || leaving_.load();
     for (auto& [group, steward] : stewards_) {
         if (host_->worker_of(group).id() != worker) continue;
         steward->suspend(suspended);
@@ -255,6 +263,40 @@ TableView ClusterNodes::view_of(const TableLease* lease) const {
 
 void ClusterNodes::stop_waiting() {
     if (NodeControl* control = answers_.load(std::memory_order_acquire)) control->stop_waiting();
+}
+
+uint32_t ClusterNodes::leads() const {
+    std::atomic<uint32_t> count{0};
+    std::latch counted(static_cast<std::ptrdiff_t>(stewards_.size()));
+    for (const auto& [id, steward] : stewards_) {
+        host_->worker_of(id).post_reserved([this, &count, &counted, id = id] {
+            const Group* group = host_->group(id);
+            if (group != nullptr && group->leading()) ++count;
+            counted.count_down();
+        });
+    }
+    counted.wait();
+    return count.load();
+}
+
+bool ClusterNodes::others_run() const {
+    for (const auto& [node, peer] : peers_.all()) {
+        if (node != others_->self && peer.running != Incarnation()) return true;
+    }
+    return false;
+}
+
+void ClusterNodes::leave() {
+    if (incarnation_ == Incarnation() || leaving_.exchange(true) || !others_run()) return;
+    const auto deadline = clock_.now() + kLeaveFor;
+    while (leads() > 0 && clock_.now() < deadline)
+        std::this_thread::sleep_for(kLeavePoll);
+    if (const uint32_t left = leads(); left > 0) {
+        log_.warn("stops as the leader of groups that nobody took over", {{"groups", left}});
+    }
+    const auto told =
+        control_->asker().ask_and_wait(new_token(), IncarnationDown{incarnation_}, kReportFor);
+    if (!told.ok()) log_.warn("stops without the cluster having been told", {});
 }
 
 void ClusterNodes::stop() {

@@ -57,6 +57,9 @@ class ClusterNodes final : private TableLeases {
     [[nodiscard]] Result<Incarnation> join(Exchange& exchange);
     // Thread: any.
     void stop_waiting();
+    // Before a wanted stop, when the clients are gone: leaders are handed over, and the cluster is
+    // told that this start has ended, so that nobody waits for it. Gives up after a few seconds.
+    void leave();
     void stop();
 
     // Thread: any.
@@ -80,6 +83,8 @@ class ClusterNodes final : private TableLeases {
     void report(const MetaCommandBody& command);
     // On each worker, for ever.
     void tick(WorkerId worker);
+    [[nodiscard]] uint32_t leads() const;
+    [[nodiscard]] bool others_run() const;
     [[nodiscard]] TableView view_of(const TableLease* lease) const;
 
     const ClusterOptions& options_;
@@ -103,6 +108,8 @@ class ClusterNodes final : private TableLeases {
     std::optional<OtherNodes> others_;
     std::atomic<NodeControl*> answers_{nullptr};  // who answers questions
     std::atomic<bool> leases_open_{false};
+    std::atomic<bool> leaving_{false};
+    Incarnation incarnation_;
     std::unique_ptr<link::LinkHost> links_;
     std::unique_ptr<NodeControl> control_;
 };
