@@ -156,9 +156,17 @@ uint64_t MemoryStateStore::approximate_bytes() const {
     return bytes;
 }
 
-void MemoryStateStore::crash(Random& random) {
+std::size_t MemoryStateStore::unflushed() const {
     const std::lock_guard lock(mutex_);
-    const std::size_t kept = random.below(unflushed_.size() + 1);
+    return unflushed_.size();
+}
+
+void MemoryStateStore::crash(Random& random) {
+    crash(random.below(unflushed() + 1));
+}
+
+void MemoryStateStore::crash(std::size_t kept) {
+    const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < kept; ++i) {
         apply(flushed_, unflushed_[i]);
     }

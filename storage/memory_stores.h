@@ -31,6 +31,10 @@ class MemoryStateStore final : public StateStore {
     // Power loss: back to the last flush, or to a later batch that a background flush had kept
     // (chosen by `random`; batches are never split and never kept out of order).
     void crash(Random& random);
+    // So many batches since the last flush are kept. Requires: there are as many.
+    void crash(std::size_t kept);
+    // Batches since the last flush.
+    [[nodiscard]] std::size_t unflushed() const;
     // Damages one bit of a stored record, if there is any.
     void flip_bit(Random& random);
     // All records, framed as stored: two stores with equal contents are equal here.

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "proto/base/assert.h"
+#include "proto/base/hash.h"
 #include "storage/keys.h"
 
 namespace quorate::storage {
@@ -92,6 +93,23 @@ void StateBatch::clear() {
     buffer_.clear();
     if (buffer_.capacity() > kKeepBytes) buffer_.shrink_to_fit();
     count_ = 0;
+}
+
+uint64_t StateBatch::digest(Mark since, uint64_t seed) const {
+    uint64_t digest = seed;
+    std::string_view rest = std::string_view(buffer_).substr(since.bytes);
+    while (!rest.empty()) {
+        const StateChange change = take_change(rest);
+        digest =
+            hash64(change.key.substr(prefix_.size()), digest + static_cast<uint64_t>(change.op));
+        // The end of a range has the prefix, too, or is the end of all that have it.
+        std::string_view value = change.value;
+        if (change.op == StateOp::RemoveRange) {
+            value = value.starts_with(prefix_) ? value.substr(prefix_.size()) : std::string_view();
+        }
+        digest = hash64(value, digest);
+    }
+    return digest;
 }
 
 StateChange StateBatch::take_change(std::string_view& rest) {

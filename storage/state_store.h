@@ -69,6 +69,10 @@ class StateBatch {
         count_ = mark.count;
     }
 
+    // A hash of `seed` and the changes since the mark, without the prefix: replicas that change the
+    // same come to the same, under whatever prefix. Requires: the prefix of those changes.
+    [[nodiscard]] uint64_t digest(Mark since, uint64_t seed) const;
+
     // Calls `visit(const StateChange&)` in order. The views die with the batch or its next change.
     template <typename Visit>
     void for_each(Visit&& visit) const {

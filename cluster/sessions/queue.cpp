@@ -68,9 +68,12 @@ QueuedMessage SessionQueue::settle(MessageNumber number) {
     *message = QueuedMessage{};
     --messages_;
     bytes_ -= out.bytes;
-    freed_bytes_ += out.bytes;
     if (out.state == QueuedState::PubrecKnown) --pubrec_known_;
-    if (number != first_) holes_.push_back(number);
+    if (number == first_) {
+        freed_bytes_ += out.bytes;
+    } else {
+        holes_.emplace_back(number, out.bytes);
+    }
     return out;
 }
 
@@ -122,9 +125,15 @@ ClusterTime SessionQueue::next_expiry() const {
 }
 
 std::vector<MessageNumber> SessionQueue::take_holes() {
-    std::vector<MessageNumber> out = std::move(holes_);
+    std::vector<MessageNumber> out;
+    for (const auto& [number, bytes] : holes_) {
+        if (number < first_) {
+            freed_bytes_ += bytes;
+        } else {
+            out.push_back(number);
+        }
+    }
     holes_.clear();
-    std::erase_if(out, [this](MessageNumber number) { return number < first_; });
     return out;
 }
 
@@ -189,7 +198,10 @@ bool SessionQueue::read(RecordReader& in) {
 bool SessionQueue::restore(MessageNumber number, QueuedMessage message) {
     // Below first_unacked: settled, and its range is not yet removed.
     if (number >= next()) return false;
-    if (number < first_) return true;
+    if (number < first_) {
+        freed_bytes_ += message.bytes;
+        return true;
+    }
     QueuedMessage& slot = ring_[index_of(number)];
     if (slot.state != QueuedState::Settled) return false;
     ++messages_;

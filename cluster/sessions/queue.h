@@ -46,6 +46,10 @@ struct QueuedMessage {
 
 class SessionQueue {
   public:
+    // The number of its first message.
+    explicit SessionQueue(MessageNumber first = MessageNumber(1))
+        : first_(first), freed_to_(first), drop_hint_(first) {}
+
     [[nodiscard]] MessageNumber first_unacked() const { return first_; }
     [[nodiscard]] MessageNumber next() const {
         return MessageNumber(first_.value() + ring_.size());
@@ -98,7 +102,8 @@ class SessionQueue {
     // Storage: what the holder must remove from the store.
     // Settled entries before first_unacked are removed by ranges, others one by one.
     [[nodiscard]] std::vector<MessageNumber> take_holes();
-    // [from, to) once enough has gathered, or when `now` says so; nothing otherwise.
+    // [from, to) once enough has gathered, or when `now` says so; nothing otherwise. The same for
+    // every replica, whenever each was loaded. Call after take_holes().
     [[nodiscard]] std::optional<std::pair<MessageNumber, MessageNumber>> take_freed(bool now);
 
     // Record.
@@ -116,18 +121,18 @@ class SessionQueue {
         return static_cast<std::size_t>(number.value() - first_.value());
     }
 
-    MessageNumber first_{1};
+    MessageNumber first_;
     MessageNumber mark_;
-    MessageNumber freed_to_{1};     // keys below are gone from the store
-    uint64_t freed_bytes_ = 0;      // settled since
-    MessageNumber drop_hint_{1};    // nothing droppable below, for the current attachment
+    MessageNumber freed_to_;        // keys below are gone from the store
+    uint64_t freed_bytes_ = 0;      // of keys that are there between it and first_
+    MessageNumber drop_hint_;       // nothing droppable below, for the current attachment
     uint16_t receive_maximum_ = 0;  // 0: nobody is connected
     uint64_t messages_ = 0;
     uint64_t bytes_ = 0;
     uint64_t pubrec_known_ = 0;
     MessageNumber last_pubrec_;  // no entry above is in that state
     Ring<QueuedMessage> ring_;   // from first_ on; settled entries in between are holes
-    std::vector<MessageNumber> holes_;
+    std::vector<std::pair<MessageNumber, uint32_t>> holes_;        // and the bytes of each
     std::vector<std::pair<MessageNumber, uint32_t>> pubrec_runs_;  // read, until finish_restore()
 };
 

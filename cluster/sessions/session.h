@@ -77,6 +77,8 @@ struct Subscription {
 
 // What only a durable session has.
 struct DurableState {
+    explicit DurableState(MessageNumber first = MessageNumber(1)) : queue(first) {}
+
     SessionQueue queue;
     std::map<std::string, Subscription, std::less<>> subscriptions;  // by whole filter
     std::map<std::string, PendingReplay, std::less<>> replays;       // of some of these

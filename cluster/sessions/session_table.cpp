@@ -49,7 +49,7 @@ Session& SessionTable::create(std::string_view client_id, std::string_view ident
     session.identity = identity;
     session.publisher = hash64(client_id);
     if (durable) {
-        session.durable = std::make_unique<DurableState>();
+        session.durable = std::make_unique<DurableState>(first_number_);
         ++durable_;
         mark(session, kCursor);
     }
@@ -69,7 +69,7 @@ void SessionTable::erase(Session& session, storage::StateBatch& batch) {
         --durable_;
         batch.remove(session_key(Family::Cursor, id).view());
         batch.remove(session_key(Family::Received, id).view());
-        if (session.durable->queue.next().value() > 1) {
+        if (session.durable->queue.next() > first_number_) {
             batch.remove_range(entry_key(id, MessageNumber()).view(),
                                entry_key(after, MessageNumber()).view());
         }

@@ -40,6 +40,8 @@ class SessionTable {
     [[nodiscard]] Session* find(std::string_view client_id);
     [[nodiscard]] const Session* find(std::string_view client_id) const;
 
+    // Of the first message of every session made from now on.
+    void set_first_number(MessageNumber number) { first_number_ = number; }
     // Requires: no session has this client id.
     Session& create(std::string_view client_id, std::string_view identity, bool durable);
     // Removes it and all its records. Requires: timers and body references are dealt with.
@@ -87,6 +89,7 @@ class SessionTable {
                                           std::string_view value);
 
     SessionId next_id_{1};
+    MessageNumber first_number_{1};
     std::unordered_map<uint64_t, std::unique_ptr<Session>> by_id_;  // order never shows
     std::unordered_map<std::string_view, Session*> by_client_;      // keys live in the sessions
     std::set<std::pair<Incarnation, SessionId>> held_;

@@ -40,6 +40,7 @@ ShardState::Impl::Impl(const Identity& identity, const ShardOptions& options)
       retained_({options.retained_max, options.retained_bytes_max}),
       tail_(options.tail_cache_bytes / 2) {
     ASSERT(identity.layout.shards > 0, "a layout without shards");
+    sessions_.set_first_number(MessageNumber(options.first_number));
 }
 
 // Applying.

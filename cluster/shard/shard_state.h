@@ -64,7 +64,9 @@ struct ShardOptions {
     uint64_t group_bytes_max = 256ULL << 20U;
     bool shared_handover_on_disconnect = false;  // QoS 1 entries return when a member goes away
     uint32_t takeover_wait_ms = 10'000;
-    uint32_t step_limit = 256;                // sessions or entries a Tick or NodeDown touches
+    uint32_t step_limit = 256;  // sessions or entries a Tick or NodeDown touches
+    // Of the first message of a session. Simulations begin where packet identifiers come round.
+    uint64_t first_number = 1;
     uint64_t tail_cache_bytes = 4ULL << 20U;  // memory only, may differ between replicas
 };
 

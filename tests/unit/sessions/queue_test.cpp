@@ -90,6 +90,42 @@ TEST_CASE("What is acknowledged leaves the store in coarse ranges, holes one by 
     CHECK(freed->second == MessageNumber(260));
 }
 
+TEST_CASE("A replica that was loaded later frees the same ranges at the same time", "[R4]") {
+    SessionQueue queue;
+    queue.attach(1000);
+    const auto large = [] {
+        QueuedMessage out = message();
+        out.bytes = 100U << 10U;
+        return out;
+    };
+    for (int i = 0; i < 5; ++i)
+        queue.push(large());
+    // One as a hole that stays one, one as a hole that is passed, one from the front.
+    for (const uint64_t n : {4U, 2U, 1U})
+        queue.settle(MessageNumber(n));
+    queue.advance();
+    CHECK(queue.take_holes() == std::vector<MessageNumber>{MessageNumber(4)});
+    REQUIRE_FALSE(queue.take_freed(false).has_value());
+    std::string bytes;
+    RecordWriter out(bytes);
+    queue.write(out);
+    SessionQueue again;
+    RecordReader in(bytes);
+    REQUIRE(again.read(in));
+    for (const uint64_t n : {1U, 2U, 3U, 5U})
+        REQUIRE(again.restore(MessageNumber(n), large()));
+    again.finish_restore();
+    again.attach(1000);
+    for (SessionQueue* one : {&queue, &again}) {
+        one->settle(MessageNumber(3));
+        one->advance();
+        CHECK(one->take_holes().empty());
+        const auto freed = one->take_freed(false);
+        REQUIRE(freed.has_value());
+        CHECK(freed->second == MessageNumber(5));
+    }
+}
+
 TEST_CASE("PUBREC is remembered over a restart, as runs", "[MQTT-4.3.3-4]") {
     SessionQueue queue;
     queue.attach(10);

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,35 @@ TEST_CASE("a batch gives back its changes in order") {
     batch.clear();
     CHECK(batch.empty());
     CHECK(batch.prefix() == "p/");
+}
+
+TEST_CASE("equal changes have one hash under any prefix, others have others", "[R4]") {
+    const auto digest = [](const char* prefix, const std::function<void(StateBatch&)>& change) {
+        StateBatch batch;
+        batch.set_prefix("before");
+        batch.put("not", "counted");
+        const StateBatch::Mark mark = batch.mark();
+        batch.set_prefix(prefix);
+        change(batch);
+        return batch.digest(mark, 7);
+    };
+    const auto all = [](StateBatch& batch) {
+        batch.put("a", "1");
+        batch.remove("b");
+        batch.remove_range("c", "d");
+        batch.remove_range("e", {});
+    };
+    CHECK(digest("p1", all) == digest("another", all));
+    CHECK(digest("p1", [](StateBatch&) {}) == 7);
+    std::set<uint64_t> digests = {digest("p", all)};
+    digests.insert(digest("p", [](StateBatch& batch) { batch.put("a", "1"); }));
+    digests.insert(digest("p", [](StateBatch& batch) { batch.put("a", "2"); }));
+    digests.insert(digest("p", [](StateBatch& batch) { batch.put("a1", ""); }));
+    digests.insert(digest("p", [](StateBatch& batch) { batch.put("", "a1"); }));
+    digests.insert(digest("p", [](StateBatch& batch) { batch.remove("a"); }));
+    digests.insert(digest("p", [](StateBatch& batch) { batch.remove_range("a", "1"); }));
+    digests.insert(digest("p", [](StateBatch& batch) { batch.remove_range("a", {}); }));
+    CHECK(digests.size() == 8);
 }
 
 TEST_CASE("what a batch wrote is read, scanned and removed in key order") {
