@@ -4,6 +4,7 @@ namespace quorate::cluster {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kStateCheck = 2;
 // [version u8][time u64][count u32]
 constexpr std::size_t kHeadBytes = 13;
 
@@ -31,6 +32,25 @@ SharedBytes CommandBatch::seal(ClusterTime time) {
     count_ = 0;
     command_bytes_ = 0;
     return data;
+}
+
+SharedBytes encode_state_check(const StateDigest& digest) {
+    std::string data;
+    RecordWriter writer(data);
+    writer.u8(kStateCheck);
+    writer.id(digest.index);
+    writer.u64(digest.digest);
+    return SharedBytes(as_bytes(data));
+}
+
+std::optional<StateDigest> decode_state_check(std::string_view data) {
+    RecordReader reader(data);
+    if (reader.u8() != kStateCheck) return std::nullopt;
+    StateDigest digest;
+    digest.index = reader.id<LogIndex>();
+    digest.digest = reader.u64();
+    if (!reader.finished()) return std::nullopt;
+    return digest;
 }
 
 CommandReader::CommandReader(std::string_view data) : reader_(data) {

@@ -1,7 +1,8 @@
 // What a Raft entry of kind Command holds: the cluster time its leader stamped, and all commands
-// that were proposed in one turn.
+// that were proposed in one turn; or, of the group itself, what its leader's state was.
 //
-//     [version u8][time u64, ms][count u32] count times: [size u32][bytes]
+//     [1 u8][time u64, ms][count u32] count times: [size u32][bytes]
+//     [2 u8][index u64][digest u64]
 #pragma once
 
 #include <cstddef>
@@ -35,6 +36,16 @@ class CommandBatch {
     uint32_t count_ = 0;
     std::size_t command_bytes_ = 0;
 };
+
+// R4: what every replica has written up to an entry, hashed; 0 at the beginning.
+struct StateDigest {
+    LogIndex index;
+    uint64_t digest = 0;
+    bool operator==(const StateDigest&) const = default;
+};
+[[nodiscard]] SharedBytes encode_state_check(const StateDigest& digest);
+// Nothing for an entry that is no such check.
+[[nodiscard]] std::optional<StateDigest> decode_state_check(std::string_view data);
 
 // Reads an entry's data. Views point into it. *Errors*: `finished()` is false after the last
 // command when the bytes are not what CommandBatch wrote.

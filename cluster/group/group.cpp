@@ -62,7 +62,7 @@ ClusterTime Group::time() const {
 }
 
 void Group::step(const raft::Message& message) {
-    if (health() != GroupHealth::Sound) return;
+    if (health() != GroupHealth::Sound || refuse_append(message)) return;
     raft_->step(message);
     touch();
 }
@@ -115,7 +115,10 @@ bool Group::collect(storage::LogBatch& batch, bool hold) {
     if (health() != GroupHealth::Sound) return false;
     update_role();
     // What was gathered before a hand-over began goes on if that fails.
-    if (leading_ && !hold && !raft_->transferring()) seal_pending();
+    if (leading_ && !hold && !raft_->transferring()) {
+        seal_pending();
+        if (check_due()) propose_check();
+    }
     Result<raft::Ready> taken = raft_->ready();
     if (!taken) {
         fail(GroupHealth::Failed, taken.error().message);
@@ -195,6 +198,7 @@ void Group::persisted() {
 
 Status Group::apply_entry(const raft::Entry& entry, storage::StateBatch& batch) {
     if (entry.kind != raft::EntryKind::Command) return {};
+    if (const auto leaders = decode_state_check(entry.data.text())) return check_state(*leaders);
     CommandReader commands(entry.data.text());
     if (commands.failed()) return Error{ErrorCode::Corrupt, "an entry that holds no commands"};
     const ClusterTime time = std::max(time_, commands.time());
@@ -218,6 +222,7 @@ void Group::apply_committed(storage::StateBatch& batch) {
             break;
         }
         applied_ = entry.id;
+        note_written(entry, batch, mark);
     }
     committed_.clear();
     write_applied(batch);
@@ -236,7 +241,7 @@ void Group::after_apply() {
     answer_reads();
     machine_.applied(applied_.index);
     update_role();
-    if (raft_->has_ready()) touch();
+    if (raft_->has_ready() || check_due()) touch();
 }
 
 void Group::set_counters(GroupCounters* counters) {
@@ -286,6 +291,7 @@ void Group::update_role() {
         lead_base_ = time_;
         lead_stamp_ = time_;
         lead_since_ = context_.clock.now();
+        check_proposed_ = LogIndex();
         machine_.on_leader(led_term_);
     }
 }

@@ -66,6 +66,9 @@ struct GroupOptions {
     uint32_t quiesce_rounds = 0;  // see RaftOptions; needs somebody who calls `wake`
     // A longer log is cut although a replica still needs it: it then gets a snapshot.
     uint64_t log_bytes_max = uint64_t{256} << 20;
+    raft::SnapshotLimits snapshot;
+    // Entries between two checks that all replicas hold the same state (R4).
+    uint32_t state_check_every = 4096;
     uint64_t seed = 1;
 };
 
@@ -94,6 +97,9 @@ struct GroupCounters {
     uint64_t leader_changes = 0;                    // another replica is known to lead than before
     uint64_t proposals_failed = 0;                  // commands refused, or lost with the leadership
     uint64_t proposals_pending = 0;                 // commands proposed and not yet applied
+    uint64_t appends_refused = 0;                   // of leaders, by a disk that is full
+    uint64_t state_checks = 0;                      // states found to be the leader's,
+    uint64_t states_differ = 0;                     // and to be others
     std::array<uint64_t, 4> roles{};                // groups by raft::Role
     std::vector<std::chrono::nanoseconds> commits;  // of this turn: from proposal to commit
 };
@@ -138,7 +144,9 @@ class Group {
         return context_.disk == nullptr ? storage::DiskState::Ample
                                         : context_.disk->state(context_.clock.now());
     }
-    // Leads, and its own first entry of the term is applied.
+    // Leads, and its own first entry of the term is applied. As a leader that has not heard of its
+    // successor goes on to lead, one that was deposed by `step` does until its next turn: what it
+    // proposes until then is lost, and no read is confirmed.
     [[nodiscard]] bool leading() const { return leading_; }
     // 0 for a group that is not Sound.
     [[nodiscard]] Term term() const;
@@ -181,6 +189,8 @@ class Group {
     // *Errors*: InvalidArgument for what cannot be so, or a group that is Sound.
     [[nodiscard]] Status rejoin(ReplicaId self, const raft::Configuration& configuration);
 
+    // On a disk that is full to the stop what would be appended is not taken, as if it had been
+    // lost on its way: leaders send it again, and the store never comes to fail.
     void step(const raft::Message& message);
     // Stands for election without waiting for the timeout.
     void campaign();
@@ -202,11 +212,14 @@ class Group {
     struct AppliedRecord {
         EntryId id;
         ClusterTime time;
+        uint64_t digest = 0;
+        StateDigest checkpoint;
     };
 
     [[nodiscard]] Status recover();
     [[nodiscard]] Status recover_from(const storage::GroupLog& log);
     [[nodiscard]] static Result<AppliedRecord> read_applied(const storage::StateStore& state);
+    void take_applied(const AppliedRecord& record);
     [[nodiscard]] Status start_raft(const raft::HardState& hard_state, const raft::LogStart& start);
     void begin_anew();
     void write_applied(storage::StateBatch& batch) const;
@@ -245,6 +258,7 @@ class Group {
     void answer_reads();
     void drop_reads();
     void leave_full_disk();
+    [[nodiscard]] bool refuse_append(const raft::Message& message);
     void seal_pending();
     void send(std::vector<raft::Message>& messages);
     void update_role();
@@ -254,6 +268,12 @@ class Group {
     void drop_proposals();
     void count_log_bytes(const std::vector<raft::Entry>& entries);
     [[nodiscard]] Status apply_entry(const raft::Entry& entry, storage::StateBatch& batch);
+    // group_check.cpp
+    void note_written(const raft::Entry& entry, const storage::StateBatch& batch,
+                      storage::StateBatch::Mark since);
+    [[nodiscard]] bool check_due() const;
+    void propose_check();
+    [[nodiscard]] Status check_state(const StateDigest& leaders);
 
     struct InFlight {
         LogIndex index;
@@ -320,6 +340,9 @@ class Group {
     bool leading_ = false;
     Term led_term_;
     EntryId applied_;
+    uint64_t digest_ = 0;                    // of everything that was written up to there
+    StateDigest checkpoint_;                 // the last one
+    LogIndex check_proposed_;                // of the checkpoint, by this leader
     ClusterTime time_;                       // of the last applied entry
     ClusterTime lead_stamp_;                 // the last one given, while leading
     ClusterTime lead_base_;                  // of the state when leading began,

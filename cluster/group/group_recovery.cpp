@@ -91,8 +91,7 @@ Status Group::recover_from(const storage::GroupLog& log) {
         context_.state, storage::state_prefix(options_.id, meta_.generation));
     const Result<AppliedRecord> applied = read_applied(*state_);
     if (!applied) return applied.error();
-    applied_ = applied->id;
-    time_ = applied->time;
+    take_applied(*applied);
     if (applied_.index > log.last.index) {
         fail(GroupHealth::Amnesic, "the state is at entry " + number(applied_.index) +
                                        " but the log ends at " + number(log.last.index));
@@ -127,6 +126,7 @@ Status Group::start_raft(const raft::HardState& hard_state, const raft::LogStart
     raft_options.heartbeat_ticks = options_.heartbeat_ticks;
     raft_options.priority = priority_;
     raft_options.quiesce_rounds = options_.quiesce_rounds;
+    raft_options.snapshot = options_.snapshot;
     raft_options.seed = options_.seed;
     auto node =
         std::make_unique<raft::RaftNode>(std::move(raft_options), hard_state, start, *reader_);
@@ -166,8 +166,7 @@ void Group::begin_anew() {
     for (Waiting& write : waiting_) {
         write = Waiting{};
     }
-    applied_ = EntryId{};
-    time_ = ClusterTime{};
+    take_applied(AppliedRecord{});
     raft_.reset();
     state_ = std::make_unique<storage::StateView>(
         context_.state, storage::state_prefix(options_.id, meta_.generation));
@@ -197,6 +196,12 @@ Result<Group::AppliedRecord> Group::read_applied(const storage::StateStore& stat
     record.id.index = reader.id<LogIndex>();
     record.id.term = reader.id<Term>();
     record.time = reader.id<ClusterTime>();
+    // A state of before states were hashed: it has one replica, and begins at 0.
+    if (!reader.rest().empty()) {
+        record.digest = reader.u64();
+        record.checkpoint.index = reader.id<LogIndex>();
+        record.checkpoint.digest = reader.u64();
+    }
     if (!reader.finished()) {
         return Error{ErrorCode::Corrupt, "the record of the applied index is damaged"};
     }
@@ -208,7 +213,17 @@ void Group::write_applied(storage::StateBatch& batch) const {
         writer.id(applied_.index);
         writer.id(applied_.term);
         writer.id(time_);
+        writer.u64(digest_);
+        writer.id(checkpoint_.index);
+        writer.u64(checkpoint_.digest);
     });
+}
+
+void Group::take_applied(const AppliedRecord& record) {
+    applied_ = record.id;
+    time_ = record.time;
+    digest_ = record.digest;
+    checkpoint_ = record.checkpoint;
 }
 
 }  // namespace quorate::cluster

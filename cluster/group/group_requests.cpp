@@ -1,5 +1,6 @@
 // What is asked of a group besides proposals: members, leadership, reads.
 #include <utility>
+#include <variant>
 
 #include "cluster/group/group.h"
 
@@ -89,6 +90,15 @@ void Group::drop_reads() {
     for (const auto& [id, done] : std::exchange(reads_, {})) {
         done(false);
     }
+}
+
+bool Group::refuse_append(const raft::Message& message) {
+    const auto* append = std::get_if<raft::AppendEntries>(&message.body);
+    const bool grows = (append != nullptr && !append->entries.empty()) ||
+                       std::holds_alternative<raft::InstallSnapshot>(message.body);
+    if (!grows || disk() != storage::DiskState::Stop) return false;
+    if (counters_ != nullptr) ++counters_->appends_refused;
+    return true;
 }
 
 // Before this disk is so full that nothing can be written another one takes over, if it can: the

@@ -86,8 +86,7 @@ void Group::restore(Generation generation) {
     meta_.base_chain = 0;
     meta_.configuration = raft::encode(snapshot.configuration);
     committed_.clear();
-    applied_ = applied->id;
-    time_ = applied->time;
+    take_applied(*applied);
     // The machine still refers to the old view while it loads from the new one.
     state_.swap(state);
     if (Status loaded = machine_.load(*state_, applied_.index, time_); !loaded) {

@@ -117,6 +117,7 @@ void Housekeeper::report_errors() {
 // A replica that stopped since the start: its worker knows why.
 void Housekeeper::report_unsound() {
     const std::lock_guard lock(groups_mutex_);
+    uint64_t stopped = 0;
     for (Kept& kept : groups_) {
         const bool sound = kept.group->health() == GroupHealth::Sound;
         if (!sound && !kept.told && options_.log != nullptr) {
@@ -127,7 +128,9 @@ void Housekeeper::report_unsound() {
                 });
         }
         kept.told = !sound;
+        if (!sound) ++stopped;
     }
+    if (options_.metrics != nullptr) options_.metrics->set<Metric::RaftStopped>(stopped);
 }
 
 void Housekeeper::run() {

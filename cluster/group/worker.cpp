@@ -139,6 +139,11 @@ class Worker::Impl {
         metrics_->add<Metric::RaftProposalsFailed>(now.proposals_failed -
                                                    reported_.proposals_failed);
         reported_.proposals_failed = now.proposals_failed;
+        if (now.state_checks != reported_.state_checks ||
+            now.states_differ != reported_.states_differ ||
+            now.appends_refused != reported_.appends_refused) {
+            count_rare(now);
+        }
         if (now.roles != reported_.roles || now.elections_lost != reported_.elections_lost ||
             now.leader_changes != reported_.leader_changes) {
             count_roles(now);
@@ -150,6 +155,17 @@ class Worker::Impl {
             metrics_->add<Metric::RaftCommands>(figures.commands_applied);
             metrics_->observe<Metric::RaftApply>(figures.apply);
         }
+    }
+
+    void count_rare(const GroupCounters& now) {
+        metrics_->add<Metric::RaftStateChecks>(ResultLabel::Ok,
+                                               now.state_checks - reported_.state_checks);
+        metrics_->add<Metric::RaftStateChecks>(ResultLabel::Failed,
+                                               now.states_differ - reported_.states_differ);
+        metrics_->add<Metric::RaftAppendsRefused>(now.appends_refused - reported_.appends_refused);
+        reported_.appends_refused = now.appends_refused;
+        reported_.state_checks = now.state_checks;
+        reported_.states_differ = now.states_differ;
     }
 
     void count_roles(const GroupCounters& now) {

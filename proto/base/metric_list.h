@@ -260,6 +260,13 @@
            "PUBLISH packets sent with DUP 1.") \
     METRIC(RaftGroups, Gauge, None, "quorate_raft_groups", RaftRoleLabel, \
            "Raft groups by the role of this node.") \
+    METRIC(RaftStopped, Gauge, None, "quorate_raft_replicas_stopped", NoLabel, \
+           "Replicas of this node that take no part: damaged, forgetful, or not in their " \
+           "leader's state. The log says which, why, and how they are rebuilt.") \
+    METRIC(RaftStateChecks, Counter, None, "quorate_raft_state_checks_total", ResultLabel, \
+           "Comparisons of a replica's state with its leader's; a failed one stops it.") \
+    METRIC(RaftAppendsRefused, Counter, None, "quorate_raft_appends_refused_total", NoLabel, \
+           "Appends of leaders that this node did not take because its disk is full.") \
     METRIC(RaftElections, Counter, None, "quorate_raft_elections_total", ResultLabel, \
            "Elections this node stood in.") \
     METRIC(RaftLeaderChanges, Counter, None, "quorate_raft_leader_changes_total", NoLabel, \

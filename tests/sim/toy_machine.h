@@ -90,6 +90,9 @@ class ToyMachine final : public cluster::StateMachine {
     void on_follower(Term /*term*/) override { leading_ = false; }
     void unloaded() override { ++unloads_; }
 
+    // A mistake: from now on it does not know this writer, and refuses what others take.
+    void forget(uint32_t writer) { writers_.erase(writer); }
+
     // What everything applied so far comes to.
     [[nodiscard]] uint64_t digest() const {
         uint64_t digest = 0;

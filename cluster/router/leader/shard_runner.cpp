@@ -46,6 +46,10 @@ ShardRunner::ShardRunner(ShardId shard, const ShardOptions& options,
 ShardRunner::~ShardRunner() = default;
 
 Status ShardRunner::load(storage::StateStore& store, LogIndex, ClusterTime) {
+    // What a replica that stopped in the middle of a turn had not told yet.
+    actions_.clear();
+    waiting_.clear();
+    changed_filters_.clear();
     state_ = std::make_unique<ShardState>(ShardState::Identity{shard_, router_.layout()}, options_);
     return state_->load(store);
 }

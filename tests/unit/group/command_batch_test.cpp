@@ -48,6 +48,19 @@ TEST_CASE("a damaged entry is noticed at its end at the latest") {
     CHECK_FALSE(tail.finished());
 }
 
+TEST_CASE("a check of the state is no batch of commands, nor the other way round [R4]") {
+    const cluster::StateDigest digest{LogIndex(8192), 0x0123456789ABCDEF};
+    const SharedBytes data = cluster::encode_state_check(digest);
+    CHECK(cluster::decode_state_check(data.text()) == digest);
+    CHECK(CommandReader(data.text()).failed());
+    CHECK_FALSE(cluster::decode_state_check(data.text().substr(1)));
+    for (std::size_t size = 0; size < data.size(); ++size)
+        CHECK_FALSE(cluster::decode_state_check(data.text().substr(0, size)));
+    CommandBatch batch;
+    batch.add("first");
+    CHECK_FALSE(cluster::decode_state_check(batch.seal(ClusterTime(1)).text()));
+}
+
 TEST_CASE("group numbers of shards never meet those of the groups that exist once") {
     CHECK(cluster::group_of(ShardId(0)) == GroupId(16));
     CHECK(cluster::shard_of_group(cluster::group_of(ShardId(511))) == ShardId(511));

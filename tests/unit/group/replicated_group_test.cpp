@@ -156,6 +156,57 @@ TEST_CASE("a replica that forgot is silent, and comes back under a new name [R6]
     CHECK_FALSE(one.group->rejoin(ReplicaId(5), three).ok());
 }
 
+TEST_CASE("a replica whose state is not its leader's stops, also after a restart [R4]") {
+    Nodes nodes(8);
+    nodes.propose(10);
+    const uint32_t wrong = nodes.follower();
+    Node& one = nodes.node(wrong);
+    CHECK(one.runner->counters().state_checks > 0);
+    one.machine.forget(1);
+    nodes.propose(20);
+    CHECK(one.group->health() == GroupHealth::Failed);
+    CHECK(one.group->failure().find("differs from the leader's") != std::string::npos);
+    CHECK(one.runner->counters().states_differ == 1);
+    // Its state is as wrong as before, and its log still holds the check.
+    nodes.start(wrong);
+    nodes.propose(1);
+    CHECK(one.group->health() == GroupHealth::Failed);
+    // The others go on, and it comes back with their state under a new name.
+    CHECK(nodes.elect().machine.number(1) == 31);
+    CHECK(nodes.elect().runner->counters().states_differ == 0);
+    const raft::Configuration three = Nodes::options(1).configuration;
+    REQUIRE(one.group->rejoin(ReplicaId(4), three).ok());
+    nodes.where[ReplicaId(4)] = wrong;
+    raft::Configuration next = three;
+    std::erase(next.voters, ReplicaId(wrong));
+    next.learners = {ReplicaId(4)};
+    REQUIRE(nodes.elect().group->change(next).ok());
+    nodes.propose(20);
+    CHECK(one.group->health() == GroupHealth::Sound);
+    CHECK(one.machine.number(1) == 51);
+    CHECK(one.runner->counters().states_differ == 1);  // that of its start
+    CHECK(one.runner->counters().state_checks > 0);
+}
+
+TEST_CASE("replicas that were restarted or got a snapshot have written the same [R4]") {
+    Nodes nodes(4);
+    nodes.propose(5);
+    const uint32_t away = nodes.follower();
+    nodes.away = {away};
+    nodes.propose(30);
+    nodes.cut(nodes.elect());
+    nodes.away.clear();
+    nodes.pass(30);
+    nodes.start(nodes.follower());
+    nodes.propose(30);
+    for (auto& [number, node] : nodes.nodes) {
+        CHECK(node->group->health() == GroupHealth::Sound);
+        CHECK(node->machine.number(1) == 65);
+        CHECK(node->runner->counters().states_differ == 0);
+        CHECK(node->runner->counters().state_checks > 5);
+    }
+}
+
 TEST_CASE("a leader whose disk is nearly full hands over before it refuses") {
     Nodes nodes;
     nodes.propose(3);
@@ -178,6 +229,27 @@ TEST_CASE("a leader whose disk is nearly full hands over before it refuses") {
     CHECK(other.group->propose(ToyMachine::command(1, 99, "x")).error().code ==
           ErrorCode::LimitExceeded);
     CHECK(other.group->propose(ToyMachine::command(1, 7, "x"), cluster::Growth::Frees).ok());
+}
+
+TEST_CASE("a follower whose disk is full to the stop takes no entries, and catches up later") {
+    Nodes nodes;
+    nodes.propose(3);
+    const uint32_t number = nodes.follower();
+    Node& one = nodes.node(number);
+    one.disk_percent = 98;
+    nodes.pass(5);
+    nodes.propose(10);
+    CHECK(one.machine.number(1) == 3);
+    CHECK(one.runner->counters().appends_refused > 0);
+    // Nor a snapshot; it is no reason to stand for election either.
+    nodes.cut(nodes.elect());
+    const Term term = one.group->term();
+    nodes.pass(50);
+    CHECK(one.machine.number(1) == 3);
+    CHECK(one.group->term() == term);
+    one.disk_percent = 50;
+    nodes.pass(50);
+    CHECK(one.machine.number(1) == 13);
 }
 
 TEST_CASE("a read is answered when a quorum vouched and the machine holds what was committed") {

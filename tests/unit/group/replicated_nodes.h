@@ -83,7 +83,7 @@ struct Node final : cluster::MessageSink, storage::LogSink {
 };
 
 struct Nodes {
-    Nodes() {
+    explicit Nodes(uint32_t state_check_every = 4096) : check_every(state_check_every) {
         for (uint32_t i = 1; i <= 3; ++i) {
             start(i);
         }
@@ -101,7 +101,9 @@ struct Nodes {
         auto& node = nodes[number];
         if (!node) node = std::make_unique<Node>(clock);
         where[ReplicaId(number)] = number;
-        node->start(options(number));
+        GroupOptions own = options(number);
+        own.state_check_every = check_every;
+        node->start(own);
         return *node;
     }
     void settle() {
@@ -177,6 +179,7 @@ struct Nodes {
         return &leader == nodes.at(1).get() ? 2 : 1;
     }
 
+    const uint32_t check_every;
     TestClock clock;
     std::map<uint32_t, std::unique_ptr<Node>> nodes;
     std::map<ReplicaId, uint32_t> where;
