@@ -37,9 +37,10 @@ enum class Mutant : uint8_t {
     ReadWithoutQuorum,            // §6.4: nobody is asked
     CommitBeyondMatch,            // §3.5: a heartbeat names more than its receiver holds
     SnapshotKeepsConflictingSuffix,  // §5.1: entries above a snapshot that they do not continue
+    StrangersHeard,                  // who is in no configuration counts
 };
 
-inline constexpr std::array<std::string_view, 24> kMutantNames = {
+inline constexpr std::array<std::string_view, 25> kMutantNames = {
     "None",
     "AcknowledgeBeforeDurable",
     "VoteNotPersisted",
@@ -64,6 +65,7 @@ inline constexpr std::array<std::string_view, 24> kMutantNames = {
     "ReadWithoutQuorum",
     "CommitBeyondMatch",
     "SnapshotKeepsConflictingSuffix",
+    "StrangersHeard",
 };
 
 #ifdef QUORATE_MUTANTS

@@ -59,8 +59,9 @@ RaftNode::RaftNode(RaftOptions options, const HardState& hard_state, const LogSt
 
 // §3.3: whoever learns of a later term follows; whoever speaks of an earlier one is told.
 void RaftNode::step(const Message& message) {
-    if (message.from == options_.self || message.to != options_.self ||
-        message.term.value() > kCountMax || !knows(message.from)) {
+    const bool stranger = message.to != options_.self || !knows(message.from);
+    if (message.from == options_.self || message.term.value() > kCountMax ||
+        (stranger && !mutated(Mutant::StrangersHeard))) {
         return;
     }
     wake_for(message);
