@@ -1,30 +1,17 @@
 #include "tests/sim/raft/campaign.h"
 
-#include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <sstream>
-
-#include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "tests/sim/commit.h"
+#include "tests/sim/kernel/last_words.h"
 #include "tests/sim/raft/shrink.h"
 
 namespace quorate::sim {
 namespace {
-
-// What an assertion says before the process ends. Written before each run, read by the handler.
-char running[160];
-
-extern "C" void say_which_run(int signal) {
-    const auto written = ::write(STDOUT_FILENO, running, std::strlen(running));
-    (void)written;
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-}
 
 class Runner {
   public:
@@ -38,15 +25,13 @@ class Runner {
     void fail(const RaftPlan& plan, const RaftResult& result);
 
     const RaftCampaign& campaign_;
+    LastWords words_;
     RaftCampaignResult result_;
 };
 
 void Runner::run(const RaftPlan& plan) {
-    const auto end =
-        fmt::format_to_n(running, sizeof(running) - 1,
-                         "commit {}, layer s1, seed {}, steps {}: an assertion failed\n",
-                         built_from(), plan.seed, plan.steps);
-    *end.out = '\0';
+    words_.begin(
+        fmt::format("commit {}, layer s1, seed {}, steps {}", built_from(), plan.seed, plan.steps));
     RaftTrace trace;
     if (campaign_.trace) {
         fmt::print("{}\n", describe(plan));
@@ -95,13 +80,11 @@ void Runner::regressions() {
 }  // namespace
 
 RaftCampaignResult run_raft_campaign(const RaftCampaign& campaign) {
-    std::signal(SIGABRT, say_which_run);
     Runner runner(campaign);
     runner.regressions();
     for (uint64_t i = 0; i < campaign.seeds; ++i) {
         runner.run(draw_raft_plan(campaign.first_seed + i, campaign.steps));
     }
-    std::signal(SIGABRT, SIG_DFL);
     return runner.result();
 }
 

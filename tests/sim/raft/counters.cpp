@@ -58,6 +58,16 @@ constexpr std::array<std::string_view, kRaftCounts> kNames = {
     "second snapshot during the first",
     "snapshot of what is known",
     "crash at a chunk",
+    "disks full",
+    "messages not appended on a full disk",
+    "leadership handed over by a full disk",
+    "clocks stepped ahead",
+    "clocks stepped back",
+    "clocks of another speed",
+    "messages of strangers",
+    "logs corrupted",
+    "corrupted logs noticed",
+    "hand-overs come late",
 };
 
 }  // namespace

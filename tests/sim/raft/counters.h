@@ -64,6 +64,16 @@ enum class RaftCount : uint8_t {
     SnapshotAfterSnapshot,
     SnapshotKnown,
     CrashAtChunk,
+    FullDisks,
+    AppendsRefused,
+    FullHandedOver,
+    ClockAhead,
+    ClockBack,
+    ClockSpeed,
+    Strangers,
+    LogsCorrupted,
+    CorruptionNoticed,
+    LateTransfers,
     End,
 };
 constexpr uint32_t kRaftCounts = static_cast<uint32_t>(RaftCount::End);

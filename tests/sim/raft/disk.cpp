@@ -57,6 +57,45 @@ void SimDisk::forget(Random& random, bool everything) {
     }
 }
 
+void SimDisk::write_mark() {
+    const ChainedEntry* end = at(last().index);
+    mark_ = Mark{last().index, end == nullptr ? base_chain_ : end->chain, truncations_,
+                 hard_state_.term};
+}
+
+void SimDisk::corrupt(Random& random) {
+    pending_.clear();
+    // After a truncation a mark of before says nothing of the log's end.
+    if (mark_.truncations != truncations_ || mark_.last < base_.index) write_mark();
+    const uint64_t marked = mark_.last.value() - base_.index.value();  // entries
+    switch (marked == 0 ? 2 : random.below(3)) {
+        case 0:
+            entries_.resize(random.below(marked));
+            return;
+        case 1:
+            entries_[random.below(marked)].entry.data = SharedBytes(as_bytes("damaged"));
+            return;
+        default:
+            write_mark();
+            hard_state_ = raft::HardState{Term(hard_state_.term.value() - 1), {}, {}};
+            return;
+    }
+}
+
+std::string SimDisk::amnesia() const {
+    uint64_t chain = base_chain_;
+    for (const ChainedEntry& stored : entries_) {
+        chain = chain_after(chain, stored.entry);
+        if (chain != stored.chain) return "an entry does not continue the one before it";
+    }
+    if (hard_state_.term < mark_.term) return "a later term was promised";
+    if (truncations_ > mark_.truncations) return {};
+    if (last().index < mark_.last) return "the log was durable further";
+    const ChainedEntry* marked = at(mark_.last);
+    if (marked != nullptr && marked->chain != mark_.chain) return "another log was durable";
+    return {};
+}
+
 std::string encode(const MachineState& state, std::size_t bytes) {
     std::string out;
     RecordWriter writer(out);
@@ -86,8 +125,10 @@ void SimDisk::make_durable(const SimWrite& write) {
         configuration_ = write.restored->meta.configuration;
         flushed_ = write.restored->state;
         entries_.clear();
+        ++truncations_;
     }
     if (write.truncate_from) {
+        ++truncations_;
         while (!entries_.empty() && entries_.back().entry.id.index >= *write.truncate_from) {
             entries_.pop_back();
         }

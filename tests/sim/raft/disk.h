@@ -71,6 +71,13 @@ class SimDisk final : public raft::LogReader {
     // A power loss: some of the pending writes are durable after all, the others never were.
     // Returns how many.
     std::size_t crash(Random& random);
+    // Notes how far the log is known to be durable: in a second file, now and then.
+    void write_mark();
+    // Corruption of what the mark speaks of: entries or the vote are gone, or an entry is another.
+    void corrupt(Random& random);
+    // What the log lacks of what the mark promises, or where it does not continue itself. Empty: it
+    // is sound.
+    [[nodiscard]] std::string amnesia() const;
     // Corruption: the newest entries and the vote are gone, or all there was.
     void forget(Random& random, bool everything);
     void flush(const MachineState& state) { flushed_ = state; }
@@ -90,12 +97,21 @@ class SimDisk final : public raft::LogReader {
   private:
     void make_durable(const SimWrite& write);
 
+    struct Mark {
+        LogIndex last;
+        uint64_t chain = 0;
+        uint64_t truncations = 0;
+        Term term;
+    };
+
     raft::HardState hard_state_;
     EntryId base_;
     uint64_t base_chain_ = 0;
     raft::Configuration configuration_;
     std::deque<ChainedEntry> entries_;
     MachineState flushed_;
+    uint64_t truncations_ = 0;
+    Mark mark_;
     std::deque<SimWrite> pending_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tests/sim/raft/strangers.h"
+
 namespace quorate::sim {
 
 SimFaults::SimFaults(SimWorld& world, SimReplicas& replicas, SimPlacement& placement)
@@ -17,6 +19,10 @@ void SimFaults::begin() {
     plan_next(SimEventKind::Pause, plan.pause_every_us);
     plan_next(SimEventKind::Crash, plan.crash_every_us);
     plan_next(SimEventKind::DiskLoss, plan.disk_loss_every_us);
+    plan_next(SimEventKind::Corrupt, plan.corrupt_every_us);
+    plan_next(SimEventKind::Fill, plan.full_every_us);
+    plan_next(SimEventKind::ClockStep, plan.clock_step_every_us);
+    plan_next(SimEventKind::Stranger, plan.stranger_every_us);
     if (plan.sites_between_crashes != 0) {
         world_.sites_left = static_cast<uint32_t>(around(random_, plan.sites_between_crashes));
     }
@@ -66,7 +72,56 @@ void SimFaults::handle(const SimEvent& event) {
             plan_next(SimEventKind::DiskLoss, plan.disk_loss_every_us);
             return;
         default:
+            handle_rare(event);
             return;
+    }
+}
+
+void SimFaults::handle_rare(const SimEvent& event) {
+    const RaftPlan& plan = world_.plan;
+    SimReplica& replica = *replicas_[any()];
+    const bool awake = replica.running() && !replica.paused();
+    switch (event.kind) {
+        case SimEventKind::Corrupt:
+            placement_.corrupt();
+            plan_next(SimEventKind::Corrupt, plan.corrupt_every_us);
+            return;
+        case SimEventKind::Fill:
+            fill();
+            plan_next(SimEventKind::Fill, plan.full_every_us);
+            return;
+        case SimEventKind::Empty:
+            replicas_[event.replica]->fill(false);
+            return;
+        case SimEventKind::ClockStep:
+            if (awake) replica.step_clock();
+            plan_next(SimEventKind::ClockStep, plan.clock_step_every_us);
+            return;
+        case SimEventKind::Stranger:
+            if (awake) {
+                ++world_.counts[RaftCount::Strangers];
+                replica.deliver(message_of_stranger(replica.node(), random_));
+            }
+            plan_next(SimEventKind::Stranger, plan.stranger_every_us);
+            return;
+        default:
+            return;
+    }
+}
+
+// Now and then all of them: then nobody can take anything until there is room again.
+void SimFaults::fill() {
+    ++world_.counts[RaftCount::FullDisks];
+    const bool all = random_.chance(1, 10);
+    const uint32_t one = any();
+    for (uint32_t i = 0; i < replicas_.size(); ++i) {
+        if (!all && i != one) continue;
+        replicas_[i]->fill(true);
+        SimEvent empty;
+        empty.kind = SimEventKind::Empty;
+        empty.replica = static_cast<uint8_t>(i);
+        empty.time = world_.now + around(random_, 5 * kSecondUs);
+        world_.queue.push(empty);
     }
 }
 
@@ -171,6 +226,8 @@ uint64_t SimFaults::heal_core() {
             continue;
         }
         if (!replicas_[i]->running()) replicas_[i]->start();
+        replicas_[i]->fill(false);
+        replicas_[i]->end_clock_steps();
         replicas_[i]->end_pause();
         replicas_[i]->end_stall();
     }

@@ -21,10 +21,12 @@ class SimFaults {
     uint64_t heal_core();
 
   private:
+    void handle_rare(const SimEvent& event);
     void plan_next(SimEventKind kind, Micros every);
     void partition();
     void cut_halves(uint64_t one_half);
     void pause();
+    void fill();
     [[nodiscard]] uint32_t any();
 
     SimWorld& world_;

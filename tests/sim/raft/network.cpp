@@ -2,12 +2,19 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 namespace quorate::sim {
 namespace {
 
 // What is under way at most; a network drops too.
 constexpr std::size_t kFlightsMax = 4'000;
+
+// By which leadership is handed over; votes that were asked for so pass every lease.
+bool hands_over(const raft::MessageBody& body) {
+    const auto* vote = std::get_if<raft::RequestVote>(&body);
+    return std::holds_alternative<raft::TimeoutNow>(body) || (vote != nullptr && vote->transfer);
+}
 
 bool later(const SimEvent& left, const SimEvent& right) {
     if (left.time != right.time) return left.time > right.time;
@@ -56,6 +63,11 @@ void SimNetwork::launch(raft::Message message, Micros now) {
     Micros arrival = now + plan_.delay_us + random_.below(plan_.delay_spread_us);
     if (plan_.late != 0 && random_.chance(plan_.late, 1000)) {
         arrival += random_.below(plan_.late_us);
+    }
+    if (plan_.late_transfers != 0 && hands_over(message.body) &&
+        random_.chance(plan_.late_transfers, 1000)) {
+        ++late_transfers_;
+        arrival += random_.below(3 * kTickUs * plan_.election_ticks);
     }
     if (plan_.ordered) {
         arrival = std::max(arrival, link.last_arrival);

@@ -35,6 +35,11 @@ enum class SimEventKind : uint8_t {
     Pause,
     Crash,
     DiskLoss,
+    Corrupt,
+    Fill,
+    Empty,  // a full disk has room again
+    ClockStep,
+    Stranger,
 };
 
 struct SimEvent {
@@ -78,6 +83,7 @@ class SimNetwork {
     void calm();
 
     [[nodiscard]] uint64_t lost() const { return lost_; }
+    [[nodiscard]] uint64_t late_transfers() const { return late_transfers_; }
 
   private:
     struct Flight {
@@ -104,6 +110,7 @@ class SimNetwork {
     std::vector<Wire> wires_;
     std::array<uint64_t, kReplicasEver> cut_{};
     uint64_t lost_ = 0;
+    uint64_t late_transfers_ = 0;
 };
 
 }  // namespace quorate::sim

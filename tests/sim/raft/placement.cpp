@@ -144,11 +144,32 @@ raft::Configuration SimPlacement::some_target(const raft::Configuration& now) {
     return target.voters.empty() || !enough_of(target, here) ? now : target;
 }
 
-void SimPlacement::lose_disk() {
+// Anybody, if the others are enough to go on.
+SimReplica* SimPlacement::some_to_lose() {
     const auto index = static_cast<uint32_t>(random_.below(replicas_.size()));
     SimReplica& replica = *replicas_[index];
     const uint64_t left = present() & ~(uint64_t{1} << index);
-    if (replica.gone() || left == 0 || replicas_.size() >= kReplicasEver || !enough(left)) return;
+    if (replica.gone() || left == 0 || replicas_.size() >= kReplicasEver || !enough(left)) {
+        return nullptr;
+    }
+    return &replica;
+}
+
+void SimPlacement::corrupt() {
+    SimReplica* const replica = some_to_lose();
+    if (replica == nullptr || replica->disk().hard_state().term.value() == 0) return;
+    const ReplicaId id = replica->id();
+    replica->corrupt(1 + random_.below(world_.plan.down_max_us));
+    if (!replica->gone()) return;
+    std::erase(world_.known, id);
+    tell_known();
+}
+
+void SimPlacement::lose_disk() {
+    SimReplica* const chosen = some_to_lose();
+    if (chosen == nullptr) return;
+    SimReplica& replica = *chosen;
+    const ReplicaId id = replica.id();
     ++world_.counts[RaftCount::DisksLost];
     const HolderMutant mutant = world_.plan.mutant;
     if (mutant == HolderMutant::AmnesicVotes || mutant == HolderMutant::AnswersLostDisk) {
@@ -156,7 +177,7 @@ void SimPlacement::lose_disk() {
         return;
     }
     replica.go();
-    std::erase(world_.known, ReplicaId(index + 1));
+    std::erase(world_.known, id);
     tell_known();
 }
 

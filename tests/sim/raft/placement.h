@@ -27,12 +27,15 @@ class SimPlacement {
     void transfer();
     // A disk is lost, unless too many are already; another replica will take the place.
     void lose_disk();
+    // A log is corrupted, under the same condition.
+    void corrupt();
     // Whether of every configuration in any log a majority of voters is among these, a bit each.
     [[nodiscard]] bool enough(uint64_t among) const;
     // A bit for each that is not gone.
     [[nodiscard]] uint64_t present() const;
 
   private:
+    [[nodiscard]] SimReplica* some_to_lose();
     void add(const raft::Configuration& configuration);
     void retire();
     void tell_known();

@@ -89,6 +89,21 @@ void draw_faults(RaftPlan& plan, Random& random) {
     }
 }
 
+void draw_rare_faults(RaftPlan& plan, Random& random) {
+    if (random.chance(1, 5)) plan.full_every_us = pick<Micros>(random, {1'000'000, 10'000'000});
+    if (random.chance(1, 5)) {
+        plan.clock_step_every_us = pick<Micros>(random, {300'000, 3'000'000});
+    }
+    if (random.chance(1, 5)) plan.stranger_every_us = pick<Micros>(random, {20'000, 500'000});
+    // What is lost needs a replacement, which is a change.
+    if (plan.change_every_us != 0 && random.chance(1, 2)) {
+        plan.corrupt_every_us = pick<Micros>(random, {3'000'000, 20'000'000});
+    }
+    if (plan.transfer_every_us != 0 && random.chance(1, 2)) {
+        plan.late_transfers = pick(random, {100U, 1'000U});
+    }
+}
+
 }  // namespace
 
 std::string_view to_string(FaultClass fault) {
@@ -119,6 +134,14 @@ std::string_view to_string(FaultClass fault) {
             return "lazy turns";
         case FaultClass::Quiescence:
             return "quiescence";
+        case FaultClass::FullDisks:
+            return "full disks";
+        case FaultClass::ClockSteps:
+            return "clock steps";
+        case FaultClass::Strangers:
+            return "strangers";
+        case FaultClass::Corruption:
+            return "corruption";
     }
     return "unknown";
 }
@@ -132,7 +155,7 @@ bool RaftPlan::has(FaultClass fault) const {
 void RaftPlan::drop(FaultClass fault) {
     switch (fault) {
         case FaultClass::Loss:
-            loss = doubles = late = 0;
+            loss = doubles = late = late_transfers = 0;
             break_every_us = 0;
             ordered = true;
             return;
@@ -161,9 +184,11 @@ void RaftPlan::drop(FaultClass fault) {
         case FaultClass::Changes:
             change_every_us = 0;
             disk_loss_every_us = 0;
+            corrupt_every_us = 0;
             return;
         case FaultClass::Transfers:
             transfer_every_us = 0;
+            late_transfers = 0;
             priorities = false;
             return;
         case FaultClass::Reads:
@@ -174,6 +199,18 @@ void RaftPlan::drop(FaultClass fault) {
             return;
         case FaultClass::Lazy:
             lazy_us = 0;
+            return;
+        case FaultClass::FullDisks:
+            full_every_us = 0;
+            return;
+        case FaultClass::ClockSteps:
+            clock_step_every_us = 0;
+            return;
+        case FaultClass::Strangers:
+            stranger_every_us = 0;
+            return;
+        case FaultClass::Corruption:
+            corrupt_every_us = 0;
             return;
     }
 }
@@ -187,7 +224,10 @@ RaftPlan draw_raft_plan(uint64_t seed, uint32_t steps) {
     Random work = component_random(seed, "work");
     draw_work(plan, work);
     Random faults = component_random(seed, "faults");
-    if (!faults.chance(1, 10)) draw_faults(plan, faults);
+    if (faults.chance(1, 10)) return plan;
+    draw_faults(plan, faults);
+    Random rare = component_random(seed, "rare faults");
+    draw_rare_faults(plan, rare);
     return plan;
 }
 
@@ -200,7 +240,8 @@ std::string describe(const RaftPlan& plan) {
         "crash {} (down to {}), site crash 1/{}, disk loss {}; drift {}, sync {}+{} us, stalls {} "
         "to {} us; every us: propose {} (to {} B), cut {} (keep {}), change {}, transfer {}, read "
         "{}; priorities {}, hand over after {}, quiesce after {}; snapshot {} B in chunks of {} B, "
-        "log held {} rounds, too long {}",
+        "log held {} rounds, too long {}; every us: corruption {}, full disk {}, clock step {}, "
+        "stranger {}; late hand-overs {}",
         plan.seed, plan.steps, plan.replicas, plan.replicas_max, plan.core_only,
         plan.election_ticks, plan.heartbeat_ticks, plan.append_bytes_max, plan.window_bytes_max,
         plan.apply_bytes_max, plan.log_memory_bytes, plan.lazy_us, plan.append_entries_max,
@@ -212,7 +253,8 @@ std::string describe(const RaftPlan& plan) {
         plan.command_bytes_max, plan.cut_every_us, plan.keep_entries, plan.change_every_us,
         plan.transfer_every_us, plan.read_every_us, plan.priorities, plan.hand_over_rounds,
         plan.quiesce_rounds, plan.snapshot_bytes, plan.chunk_bytes, plan.hold_log_rounds,
-        plan.too_long);
+        plan.too_long, plan.corrupt_every_us, plan.full_every_us, plan.clock_step_every_us,
+        plan.stranger_every_us, plan.late_transfers);
 }
 
 Random component_random(uint64_t seed, std::string_view name) {

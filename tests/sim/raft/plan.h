@@ -33,8 +33,12 @@ enum class FaultClass : uint8_t {
     Reads,       // that must be linearizable
     Lazy,        // several messages are taken before a replica acts
     Quiescence,  // idle groups need no ticks
+    FullDisks,   // appends are refused, leadership handed over
+    ClockSteps,  // clocks jump ahead or stand still, and change their speed
+    Strangers,   // who is in no configuration speaks
+    Corruption,  // logs are changed or end early, on a minority
 };
-constexpr uint32_t kFaultClasses = 13;
+constexpr uint32_t kFaultClasses = 17;
 
 [[nodiscard]] std::string_view to_string(FaultClass fault);
 
@@ -44,6 +48,7 @@ enum class HolderMutant : uint8_t {
     None,
     CutBeforeFlush,   // the log is cut below what was applied and not flushed
     AmnesicVotes,     // a disk that forgot what it promised goes on as if nothing had happened
+    TrustsCorrupted,  // neither the durable mark nor the chained hash is looked at
     AnswersLostDisk,  // so does one that is empty
 };
 
@@ -73,6 +78,7 @@ struct RaftPlan {
     uint32_t doubles = 0;
     uint32_t late = 0;
     Micros late_us = kSecondUs;
+    uint32_t late_transfers = 0;  // what hands leadership over comes when that was given up
 
     // Mean times between faults of the whole group; 0: never.
     Micros partition_every_us = 0;
@@ -80,6 +86,10 @@ struct RaftPlan {
     Micros pause_every_us = 0;
     Micros crash_every_us = 0;
     Micros disk_loss_every_us = 0;
+    Micros corrupt_every_us = 0;
+    Micros full_every_us = 0;
+    Micros clock_step_every_us = 0;
+    Micros stranger_every_us = 0;
     uint32_t sites_between_crashes = 0;  // named sites passed between two crashes there; 0: never
     uint32_t drift = 0;                  // of a thousand, both ways
     Micros pause_max_us = 60 * kSecondUs;

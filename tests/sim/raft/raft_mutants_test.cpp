@@ -89,5 +89,6 @@ TEST_CASE("every known bug of the core breaks an invariant within the seeds of o
 TEST_CASE("every mistake of a replica's holder is noticed within the seeds of one change") {
     CHECK(noticed("CutBeforeFlush", raft::Mutant::None, HolderMutant::CutBeforeFlush));
     CHECK(noticed("AmnesicVotes", raft::Mutant::None, HolderMutant::AmnesicVotes));
+    CHECK(noticed("TrustsCorrupted", raft::Mutant::None, HolderMutant::TrustsCorrupted));
     CHECK(noticed("AnswersLostDisk", raft::Mutant::None, HolderMutant::AnswersLostDisk));
 }

@@ -9,13 +9,8 @@
 namespace quorate::sim {
 
 SimReplica::SimReplica(uint32_t index, const raft::Configuration& configuration, SimWorld& world)
-    : index_(index),
-      world_(world),
-      tick_us_(kTickUs - kTickUs * world.plan.drift / 1000),
-      disk_(configuration) {
-    if (world.plan.drift != 0) {
-        tick_us_ += world.random.below(2 * kTickUs * world.plan.drift / 1000);
-    }
+    : index_(index), world_(world), disk_(configuration) {
+    draw_speed();
     world_.checkers.add(index_, disk_);
 }
 
@@ -29,6 +24,7 @@ void SimReplica::schedule(SimEventKind kind, Micros after) {
 }
 
 void SimReplica::start() {
+    if (corrupted_) return notice_corruption();
     const RaftPlan& plan = world_.plan;
     raft::RaftOptions options;
     options.self = ReplicaId(index_ + 1);
@@ -37,6 +33,8 @@ void SimReplica::start() {
     if (plan.priorities) {
         options.priority = static_cast<uint32_t>(50 * world_.random.below(4));
     }
+    priority_ = options.priority;
+    if (full_) options.priority = 0;
     options.hand_over_rounds = plan.hand_over_rounds;
     options.quiesce_rounds = plan.quiesce_rounds;
     options.append_bytes_max = plan.append_bytes_max;
@@ -130,6 +128,7 @@ bool SimReplica::crashes_at(RaftCount site) {
 }
 
 void SimReplica::deliver(const raft::Message& message) {
+    if (refuses(message)) return;
     const LogIndex last = node_->log().last().index;
     node_->step(message);
     if (node_->log().last().index < last) ++world_.counts[RaftCount::TailTruncated];
@@ -139,15 +138,16 @@ void SimReplica::deliver(const raft::Message& message) {
 
 void SimReplica::tick() {
     schedule(SimEventKind::Tick, tick_us_);
-    if (!node_->needs_ticks()) return;
+    if (!node_->needs_ticks() || world_.now < stands_until_) return;
     node_->tick();
+    leave_full_disk();
     if (node_->quiescent()) ++world_.counts[RaftCount::Quiesced];
     world_.checkers.observe(view(), false);
     act();
 }
 
 bool SimReplica::propose(SharedBytes command) {
-    if (!leads() || !node_->propose(std::move(command)).ok()) return false;
+    if (full_ || !leads() || !node_->propose(std::move(command)).ok()) return false;
     ++world_.counts[RaftCount::Proposed];
     act();
     return true;
@@ -340,6 +340,7 @@ void SimReplica::synced() {
         node_->persisted(write.number);
     }
     world_.checkers.observe(view(), false);
+    if (world_.plan.corrupt_every_us != 0 && world_.random.chance(1, 8)) disk_.write_mark();
     begin_sync();
     act();
 }

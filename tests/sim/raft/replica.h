@@ -77,6 +77,15 @@ class SimReplica {
     void transfer(ReplicaId to);
     // Whether the leader's node can be heard; a quiescent replica must be told when it cannot.
     void leader_heard(bool heard);
+    // The disk has no room, or has it again: what would grow the log is not taken, and somebody
+    // else is to lead.
+    void fill(bool full);
+    // Its clock jumps ahead, stands still as one does that jumped back, or goes at another speed.
+    void step_clock();
+    void end_clock_steps() { stands_until_ = 0; }
+    // The process ends, and what begins again after `down` finds the log corrupted: it takes no
+    // part any more. The others replace it by a learner with another name.
+    void corrupt(Micros down);
     // For ever: its disk is lost, or nobody needs it any more.
     void go();
     // The mistake that `go` is there to avoid.
@@ -84,6 +93,7 @@ class SimReplica {
     [[nodiscard]] bool gone() const { return gone_; }
     void set_known(const std::vector<ReplicaId>& known);
 
+    [[nodiscard]] ReplicaId id() const { return ReplicaId(index_ + 1); }
     [[nodiscard]] bool running() const { return node_ != nullptr; }
     [[nodiscard]] uint64_t life() const { return life_; }
     [[nodiscard]] bool leads() const { return running() && node_->role() == raft::Role::Leader; }
@@ -98,6 +108,10 @@ class SimReplica {
         return ReplicaView{index_, *node_, disk_, log_, machine_};
     }
     [[nodiscard]] bool crashes_at(RaftCount site);
+    [[nodiscard]] bool refuses(const raft::Message& message) const;
+    void leave_full_disk();
+    void notice_corruption();
+    void draw_speed();
     // False when the process ended on the way.
     bool carry_out(raft::Ready& ready);
     void write(raft::Ready& ready);
@@ -129,6 +143,11 @@ class SimReplica {
     uint32_t restoring_ = 0;               // writes of restored state under way
     uint32_t silent_ticks_ = 0;            // of the leader's node, while quiescent
     bool gone_ = false;
+    std::optional<SimDisk> corrupted_;  // what a start finds; observers know what was promised
+    bool full_ = false;
+    uint32_t patience_ = 0;  // ticks until a full disk hands over again
+    uint32_t priority_ = raft::kNormalPriority;
+    Micros stands_until_ = 0;  // its clock
     Micros paused_until_ = 0;
     std::vector<SimEvent> deferred_;
 };

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "tests/sim/kernel/last_words.h"
 #include "tests/sim/raft/faults.h"
 #include "tests/sim/raft/placement.h"
 #include "tests/sim/raft/trace.h"
@@ -77,7 +78,7 @@ void RaftSimulation::begin() {
 void RaftSimulation::step_once() {
     const SimEvent event = world_.queue.pop();
     world_.now = event.time;
-    ++step_;
+    set_step(++step_);
     handle(event);
 }
 
@@ -110,6 +111,11 @@ void RaftSimulation::handle(const SimEvent& event) {
         case SimEventKind::Pause:
         case SimEventKind::Crash:
         case SimEventKind::DiskLoss:
+        case SimEventKind::Corrupt:
+        case SimEventKind::Fill:
+        case SimEventKind::Empty:
+        case SimEventKind::ClockStep:
+        case SimEventKind::Stranger:
             if (trace_) [[unlikely]]
                 note(event);
             faults_.handle(event);
@@ -301,6 +307,7 @@ RaftResult RaftSimulation::run() {
     result.time = world_.now;
     result.trace_hash = hash_;
     world_.counts[RaftCount::MessagesLost] = world_.network.lost();
+    world_.counts[RaftCount::LateTransfers] = world_.network.late_transfers();
     result.counts = world_.counts;
     return result;
 }

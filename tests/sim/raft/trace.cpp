@@ -45,6 +45,16 @@ const char* name_of(SimEventKind kind) {
             return "crash";
         case SimEventKind::DiskLoss:
             return "disk loss";
+        case SimEventKind::Corrupt:
+            return "corruption";
+        case SimEventKind::Fill:
+            return "full disk";
+        case SimEventKind::Empty:
+            return "room again";
+        case SimEventKind::ClockStep:
+            return "clock step";
+        case SimEventKind::Stranger:
+            return "stranger";
     }
     return "unknown";
 }
