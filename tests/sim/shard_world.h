@@ -48,6 +48,7 @@ struct ShardSimCounts {
     uint64_t wills_sent = 0;
     uint64_t wills_cancelled = 0;
     uint64_t delivered = 0;
+    uint64_t packet_ids_wrapped = 0;  // a session's came round to 1
     uint64_t retained_reads = 0;
     uint64_t commands = 0;
 };

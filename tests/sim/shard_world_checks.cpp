@@ -162,6 +162,7 @@ void ShardWorld::take(Client& client, const cluster::QueueEntryView& entry) {
         }
         ++counts_.redelivered;
     }
+    if (entry.packet_id == PacketId(1) && known == client.seen.end()) ++counts_.packet_ids_wrapped;
     client.highest = std::max(client.highest, number);
     client.seen[number].payload = entry.message.payload;
     hand_to_application(client, entry);

@@ -9,7 +9,7 @@
 #include "tests/sim/commit.h"
 #include "tests/sim/disk_simulation.h"
 #include "tests/sim/raft/campaign.h"
-#include "tests/sim/replicated/campaign.h"
+#include "tests/sim/replicated/runs/campaign.h"
 #include "tests/sim/shard_subject.h"
 
 namespace {
@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
     app.add_option("--seeds", seeds, "How many seeds, one after the other");
     app.add_option("--steps", steps, "Steps of each run; default 50000 (s1) or 3000");
     app.add_flag("--trace", trace, "Print every event");
-    app.add_flag("--shrink", raft.shrink, "s1: print the least of a failing seed that still fails");
+    app.add_flag("--shrink", raft.shrink,
+                 "s1, s2: print the least of a failing seed that still fails");
     app.add_option("--count", raft.count_at_least,
                    "s1, s2: how often each interesting thing happens");
     app.add_option("--regressions", raft.regressions_file, "s1, s2: a file of seeds to run first");
@@ -66,6 +67,7 @@ int main(int argc, char** argv) {
         replicated.first_seed = seed;
         replicated.seeds = seeds;
         replicated.trace = trace;
+        replicated.shrink = raft.shrink;
         replicated.count_at_least = raft.count_at_least;
         replicated.regressions_file = raft.regressions_file;
         return quorate::sim::replicated::report_campaign(replicated);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "proto/base/hash.h"
@@ -24,6 +25,11 @@ void Checkers::append(Mirror& mirror, const storage::LogAppend& entry, bool firs
     const uint64_t chain =
         hash64(entry.data.text(), before + (entry.id.term.value() << 8) + entry.kind);
     mirror.links.push_back({entry.id.term, chain});
+    if (entry.kind == storage::kNotedKind) {
+        const auto change = raft::decode_configuration(entry.data.text());
+        if (!change) return stage_.violate("R7: a configuration that is none is appended");
+        mirror.changes.insert_or_assign(index, *change);
+    }
     if (!first) return;
     if (seen_.size() <= index) seen_.resize(index + 1);
     for (const Link& other : seen_[index]) {
@@ -48,11 +54,16 @@ bool Checkers::Mirror::replaced_after(Term promised, uint64_t index) const {
 }
 
 // The log of whoever took a snapshot: nothing of the old one continues it.
-void Checkers::begin_at(Mirror& mirror, EntryId base) {
+void Checkers::begin_at(Mirror& mirror, const storage::GroupMeta& meta) {
+    const EntryId base = meta.base;
     const uint64_t index = base.index.value();
     mirror.replaced(index + 1);
     mirror.links.clear();
     mirror.base = index;
+    mirror.changes.clear();
+    if (const auto at_base = raft::decode_configuration(meta.configuration)) {
+        mirror.changes.emplace(index, *at_base);
+    }
     if (seen_.size() <= index) seen_.resize(index + 1);
     for (const Link& link : seen_[index]) {
         if (link.term != base.term) continue;
@@ -62,7 +73,24 @@ void Checkers::begin_at(Mirror& mirror, EntryId base) {
     stage_.violate("R3: a snapshot of entry " + number(index) + ", which nobody wrote");
 }
 
+// A name that the disk did not have: nothing of before binds it (R6).
+void Checkers::rename(Mirror& mirror, const storage::LogBatch& batch) {
+    for (const storage::LogChange& change : batch.changes()) {
+        const auto* meta = std::get_if<storage::LogMeta>(&change);
+        if (meta == nullptr || meta->meta.replica == mirror.name) continue;
+        const bool another = mirror.name.value() != 0;
+        mirror = Mirror{};
+        mirror.name = meta->meta.replica;
+        mirror.mark_of_another = another;
+        // A newcomer's is its own idea.
+        const auto begins = raft::decode_configuration(meta->meta.configuration);
+        if (begins && begins->contains(mirror.name)) mirror.changes.emplace(0, *begins);
+    }
+}
+
 void Checkers::take(Mirror& mirror, const storage::LogBatch& batch, bool first) {
+    rename(mirror, batch);
+    if (mirror.lost) return;
     // The hard state is last in a batch, but its term is that in which the rest was decided.
     for (const storage::LogChange& change : batch.changes()) {
         if (const auto* hard = std::get_if<storage::LogHardState>(&change)) {
@@ -78,6 +106,7 @@ void Checkers::take(Mirror& mirror, const storage::LogBatch& batch, bool first) 
             if (first && from <= mirror.last()) ++stage_.counts[Count::TailTruncated];
             if (from <= mirror.base) stage_.violate("R3: a log is truncated below its base");
             mirror.replaced(from);
+            mirror.changes.erase(mirror.changes.lower_bound(from), mirror.changes.end());
             while (mirror.last() >= from && !mirror.links.empty())
                 mirror.links.pop_back();
         } else if (const auto* cut = std::get_if<storage::LogCut>(&change)) {
@@ -87,26 +116,69 @@ void Checkers::take(Mirror& mirror, const storage::LogBatch& batch, bool first) 
                 ++mirror.base;
             }
         } else if (const auto* meta = std::get_if<storage::LogMeta>(&change)) {
-            if (meta->meta.base.index.value() != mirror.base) begin_at(mirror, meta->meta.base);
+            if (meta->meta.base.index.value() != mirror.base) begin_at(mirror, meta->meta);
         }
     }
 }
 
 void Checkers::handed_out(uint32_t replica, const storage::LogBatch& batch) {
-    if (!lost_[replica]) take(handed_[replica], batch, true);
+    take(handed_[replica], batch, true);
 }
 
 void Checkers::durable(uint32_t replica, const storage::LogBatch& batch) {
-    if (!lost_[replica]) take(durable_[replica], batch, false);
+    take(durable_[replica], batch, false);
+}
+
+void Checkers::lost(uint32_t replica) {
+    handed_[replica].lost = true;
+    durable_[replica].lost = true;
+}
+
+void Checkers::replaced(uint32_t replica) {
+    handed_[replica] = Mirror{};
+    durable_[replica] = Mirror{};
+}
+
+void Checkers::reached(uint32_t replica, LogIndex index) {
+    if (!handed_[replica].lost) committed_ = std::max(committed_, index);
+}
+
+template <typename Visit>
+void Checkers::visit_changes(const Visit& visit) const {
+    for (const auto* mirrors : {&handed_, &durable_}) {
+        for (const Mirror& mirror : *mirrors) {
+            if (mirror.lost) continue;
+            for (const auto& [index, configuration] : mirror.changes)
+                visit(index, configuration);
+        }
+    }
+}
+
+raft::Configuration Checkers::committed_configuration() const {
+    return configurations().front();
+}
+
+std::vector<raft::Configuration> Checkers::configurations() const {
+    uint64_t newest = 0;
+    std::vector<raft::Configuration> found(1);
+    visit_changes([&](uint64_t index, const raft::Configuration& configuration) {
+        if (index > committed_.value() || index < newest) return;
+        newest = index;
+        found.front() = configuration;
+    });
+    visit_changes([&](uint64_t index, const raft::Configuration& configuration) {
+        if (index > committed_.value()) found.push_back(configuration);
+    });
+    return found;
 }
 
 void Checkers::started(uint32_t replica) {
     handed_[replica] = durable_[replica];
 }
 
-void Checkers::led(uint32_t replica, Term term) {
-    const auto [known, first] = leaders_.emplace(term, replica);
-    if (known->second != replica) {
+void Checkers::led(uint32_t replica, ReplicaId name, Term term) {
+    const auto [known, first] = leaders_.emplace(term, name);
+    if (known->second != name) {
         stage_.violate("R1: two leaders of term " + number(term.value()));
     }
     if (!first) return;
@@ -117,7 +189,7 @@ void Checkers::led(uint32_t replica, Term term) {
         if (known_in < term) newest = std::max(newest, index);
     }
     const Mirror& log = handed_[replica];
-    if (newest == 0 || lost_[replica]) return;
+    if (newest == 0 || log.lost) return;
     if (log.last() < newest) return stage_.violate("R3: a leader lacks what was committed");
     const Link* held = log.at(newest);
     // A log that begins later holds it as a snapshot.
@@ -129,11 +201,18 @@ void Checkers::led(uint32_t replica, Term term) {
 }
 
 void Checkers::sent(uint32_t replica, const raft::Message& message) {
-    if (lost_[replica]) return;
     const Mirror& disk = durable_[replica];
+    const auto* answer = std::get_if<raft::AppendEntriesReply>(&message.body);
+    const auto* vote_of = std::get_if<raft::RequestVoteReply>(&message.body);
+    const bool promises = (answer != nullptr && answer->accepted) ||
+                          (vote_of != nullptr && vote_of->granted && !vote_of->pre);
+    if (promises && disk.name != message.from) {
+        return stage_.violate("R6: a promise under a name that the disk does not have");
+    }
+    if (disk.lost) return;
     if (std::holds_alternative<raft::AppendEntries>(message.body) ||
         std::holds_alternative<raft::Heartbeat>(message.body)) {
-        led(replica, message.term);
+        led(replica, message.from, message.term);
     } else if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body)) {
         if (reply->accepted) accepted(replica, message.term, reply->index.value());
     } else if (const auto* vote = std::get_if<raft::RequestVoteReply>(&message.body)) {
@@ -168,10 +247,10 @@ void Checkers::accepted(uint32_t replica, Term term, uint64_t index) {
 }
 
 void Checkers::applied(uint32_t replica, EntryId entry, Term term) {
-    if (lost_[replica]) return;
+    if (handed_[replica].lost) return;
     ++stage_.counts[Count::Entries];
     const uint64_t index = entry.index.value();
-    if (index > durable_[replica].last()) {
+    if (durable_[replica].name != handed_[replica].name || index > durable_[replica].last()) {
         stage_.violate("R5: entry " + number(index) + " is applied and not durable");
     }
     const Link* held = handed_[replica].at(index);

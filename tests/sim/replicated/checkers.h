@@ -27,7 +27,8 @@ class Checkers {
   public:
     explicit Checkers(Stage& stage) : stage_(stage) {}
 
-    // A replica gave this to its disk; later its disk has it; or it began again from its disk.
+    // A replica gave this to its disk; later its disk has it; or it began again from its disk. What
+    // a name was that the disk was given last is void when it is given another.
     void handed_out(uint32_t replica, const storage::LogBatch& batch);
     void durable(uint32_t replica, const storage::LogBatch& batch);
     void started(uint32_t replica);
@@ -36,11 +37,26 @@ class Checkers {
     void applied(uint32_t replica, EntryId entry, Term term);
     // The state after `index`, as one number.
     void state(LogIndex index, uint64_t digest);
-    // From now on it is outside: its disk was damaged.
-    void lost(uint32_t replica) { lost_[replica] = true; }
-    [[nodiscard]] bool is_lost(uint32_t replica) const { return lost_[replica]; }
+    // From now on it is outside, until it has begun anew: its disk was damaged.
+    void lost(uint32_t replica);
+    [[nodiscard]] bool is_lost(uint32_t replica) const { return durable_[replica].lost; }
+    // Its disk is another one now, and empty.
+    void replaced(uint32_t replica);
+    // Its durable mark is of what is on the disk.
+    void marked(uint32_t replica) { durable_[replica].mark_of_another = false; }
+    // The mark is of an earlier name: after a crash the disk is taken for one that forgot.
+    [[nodiscard]] bool mark_of_another(uint32_t replica) const {
+        return durable_[replica].mark_of_another;
+    }
+    // Its state holds everything up to here.
+    void reached(uint32_t replica, LogIndex index);
 
-    [[nodiscard]] LogIndex committed() const { return committed_; }
+    // Under which its disk knows it; 0: none.
+    [[nodiscard]] ReplicaId name(uint32_t replica) const { return durable_[replica].name; }
+    // The newest committed configuration.
+    [[nodiscard]] raft::Configuration committed_configuration() const;
+    // It, and all that are above it in any log that is not lost: what may be in force.
+    [[nodiscard]] std::vector<raft::Configuration> configurations() const;
 
   private:
     struct Link {
@@ -49,6 +65,10 @@ class Checkers {
     };
     // A log as hashes: of what it was given, or of what its disk has.
     struct Mirror {
+        ReplicaId name;
+        bool lost = false;
+        bool mark_of_another = false;
+        std::map<uint64_t, raft::Configuration> changes;  // by index; the first may be the base's
         uint64_t base = 0;
         uint64_t base_chain = 0;
         std::deque<Link> links;  // of base + 1, ...
@@ -65,16 +85,18 @@ class Checkers {
         }
     };
     void take(Mirror& mirror, const storage::LogBatch& batch, bool first);
+    static void rename(Mirror& mirror, const storage::LogBatch& batch);
     void append(Mirror& mirror, const storage::LogAppend& entry, bool first);
-    void begin_at(Mirror& mirror, EntryId base);
-    void led(uint32_t replica, Term term);
+    void begin_at(Mirror& mirror, const storage::GroupMeta& meta);
+    void led(uint32_t replica, ReplicaId name, Term term);
+    template <typename Visit>
+    void visit_changes(const Visit& visit) const;
     void accepted(uint32_t replica, Term term, uint64_t index);
 
     Stage& stage_;
     std::array<Mirror, kReplicasMax> handed_;
     std::array<Mirror, kReplicasMax> durable_;
-    std::array<bool, kReplicasMax> lost_{};
-    std::map<Term, uint32_t> leaders_;
+    std::map<Term, ReplicaId> leaders_;
     std::vector<std::vector<Link>> seen_;  // by index: in the log of anybody
     std::map<uint64_t, Link> applied_;     // what was committed
     std::map<Term, uint64_t> known_in_;    // the highest of them, by the term it was applied in

@@ -50,6 +50,17 @@ constexpr std::array<std::string_view, kCounts> kNames = {
     "leader paused",
     "syncs stalled",
     "disks nearly full",
+    "messages not appended on a full disk",
+    "changes of the membership",
+    "replicas that joined",
+    "replicas removed",
+    "replicas begun anew on what was left",
+    "disks replaced by empty ones",
+    "replicas stopped by the mark of their earlier name",
+    "crash in joint state",
+    "second snapshot during the first",
+    "packet identifiers that came round",
+    "states compared by replicas",
 };
 
 }  // namespace

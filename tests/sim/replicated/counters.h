@@ -57,8 +57,19 @@ enum class Count : uint8_t {
     LeaderPaused,
     Stalls,
     DiskFull,
+    AppendsRefused,
+    ChangesBegun,
+    Newcomers,
+    ReplicasRemoved,
+    BegunAnew,
+    DisksReplaced,
+    StoppedByOldMark,
+    CrashInJoint,
+    SnapshotAfterSnapshot,
+    PacketIdsWrapped,
+    StatesCompared,
 };
-constexpr uint32_t kCounts = static_cast<uint32_t>(Count::DiskFull) + 1;
+constexpr uint32_t kCounts = static_cast<uint32_t>(Count::StatesCompared) + 1;
 
 [[nodiscard]] std::string_view to_string(Count count);
 

@@ -83,7 +83,7 @@ void Disk::crash(bool damage) {
 }
 
 void Disk::damage() {
-    damaged_ = stage_.plan.mutant != Mutant::VoteAfterAmnesia;
+    if (stage_.plan.mutant != Mutant::VoteAfterAmnesia) checkers_.lost(replica_);
     ++stage_.counts[Count::Damages];
     switch (stage_.plan.mutant == Mutant::VoteAfterAmnesia ? 0 : stage_.random.below(3)) {
         case 0:
@@ -106,6 +106,7 @@ Status Disk::flush() {
 void Disk::write_mark() {
     // The store takes everything written for durable: true when nothing is under way.
     ASSERT(store_.write_durable_mark().ok(), "memory does not fail");
+    checkers_.marked(replica_);
 }
 
 }  // namespace quorate::sim::replicated

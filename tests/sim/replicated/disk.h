@@ -66,7 +66,6 @@ class Disk final : public storage::LogSink {
     void write_mark();
     // In percent.
     void fill(uint64_t used) { used_ = used; }
-    [[nodiscard]] bool damaged() const { return damaged_; }
     // Writes of all lives: begun, and come to their end.
     [[nodiscard]] uint64_t submitted() const { return written_ + waiting_.size(); }
     [[nodiscard]] uint64_t written() const { return written_; }
@@ -91,7 +90,6 @@ class Disk final : public storage::LogSink {
     std::size_t syncing_ = 0;  // of waiting_
     uint64_t written_ = 0;
     uint32_t life_ = 0;
-    bool damaged_ = false;
 };
 
 }  // namespace quorate::sim::replicated

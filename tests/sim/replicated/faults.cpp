@@ -6,10 +6,11 @@
 
 namespace quorate::sim::replicated {
 
-Faults::Faults(Stage& stage, Replicas& replicas, Fronts& fronts)
+Faults::Faults(Stage& stage, Replicas& replicas, Fronts& fronts, Placement& placement)
     : stage_(stage),
       replicas_(replicas),
       fronts_(fronts),
+      placement_(placement),
       random_(named_random(stage.plan.seed, "faulting")) {}
 
 void Faults::begin() {
@@ -72,19 +73,27 @@ void Faults::handle(const Event& event) {
     }
 }
 
+// One whose durable mark is not yet of its own name would count as lost.
+bool Faults::may_crash(uint32_t node) const {
+    if (!replicas_[node]->running()) return false;
+    return !placement_.at_risk(node) || placement_.may_lose(node);
+}
+
 void Faults::crash() {
-    Replica& replica = *replicas_[any_replica()];
-    if (!replica.running() || replica.disk().damaged()) return;
+    const uint32_t node = any_replica();
+    if (!may_crash(node)) return;
     const Plan& plan = stage_.plan;
     bool damage = plan.damage_in != 0 && random_.chance(1, plan.damage_in);
-    if (damage && 2 * (damaged_ + 1) >= replicas_.size()) damage = false;
-    if (damage) ++damaged_;
-    replica.crash(1 + random_.below(plan.down_max_us), damage);
+    if (damage && !placement_.may_lose(node)) damage = false;
+    if (damage && plan.mutant == Mutant::None && random_.chance(1, 3)) {
+        return placement_.empty_disk(node);
+    }
+    replicas_[node]->crash(1 + random_.below(plan.down_max_us), damage);
     // All at once: a power failure.
     if (damage || !random_.chance(1, 10)) return;
-    for (const auto& other : replicas_) {
-        if (other->running() && !other->disk().damaged()) {
-            other->crash(1 + random_.below(plan.down_max_us), false);
+    for (uint32_t other = 0; other < replicas_.size(); ++other) {
+        if (may_crash(other)) {
+            replicas_[other]->crash(1 + random_.below(plan.down_max_us), false);
         }
     }
 }
@@ -160,17 +169,12 @@ void Faults::partition() {
 
 uint64_t Faults::heal_core() {
     over_ = true;
+    placement_.end();
     const auto count = static_cast<uint32_t>(replicas_.size());
-    std::vector<uint32_t> sound;
-    for (uint32_t i = 0; i < count; ++i) {
-        if (!replicas_[i]->disk().damaged()) sound.push_back(i);
-    }
-    while (stage_.plan.core_only && sound.size() > count / 2 + 1) {
-        sound.erase(sound.begin() + static_cast<std::ptrdiff_t>(random_.below(sound.size())));
-    }
-    uint64_t core = 0;
-    for (const uint32_t i : sound) {
-        core |= uint64_t{1} << i;
+    uint64_t core = placement_.present();
+    for (uint32_t tries = stage_.plan.core_only ? 2 * count : 0; tries > 0; --tries) {
+        const uint64_t fewer = core & ~(uint64_t{1} << any_replica());
+        if (fewer != 0 && placement_.enough(fewer)) core = fewer;
     }
     Plan& plan = stage_.plan;
     plan.stalls = 0;

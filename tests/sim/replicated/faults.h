@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/sim/replicated/front.h"
+#include "tests/sim/replicated/placement.h"
 #include "tests/sim/replicated/replica.h"
 
 namespace quorate::sim::replicated {
@@ -16,7 +17,7 @@ using Fronts = std::vector<std::unique_ptr<Front>>;
 
 class Faults {
   public:
-    Faults(Stage& stage, Replicas& replicas, Fronts& fronts);
+    Faults(Stage& stage, Replicas& replicas, Fronts& fronts, Placement& placement);
 
     // Plans the first fault of each kind that the seed knows.
     void begin();
@@ -28,6 +29,7 @@ class Faults {
   private:
     void plan_next(EventKind kind, Micros every);
     void crash();
+    [[nodiscard]] bool may_crash(uint32_t node) const;
     void pause();
     void partition();
     void fill();
@@ -36,10 +38,10 @@ class Faults {
     Stage& stage_;
     Replicas& replicas_;
     Fronts& fronts_;
+    Placement& placement_;
     Random random_;
     bool over_ = false;
     uint32_t partition_ = 0;  // number of the one in force
-    uint32_t damaged_ = 0;
 };
 
 }  // namespace quorate::sim::replicated

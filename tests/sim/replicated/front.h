@@ -14,8 +14,6 @@
 
 namespace quorate::sim::replicated {
 
-using Replicas = std::vector<std::unique_ptr<Replica>>;
-
 class Front {
   public:
     Front(Stage& stage, Replicas& replicas, uint32_t index);

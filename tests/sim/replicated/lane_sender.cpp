@@ -52,7 +52,7 @@ void LaneSender::poll() {
     silences_ = std::min(silences_ + 1, kSilencesMax);
     // Silence: it may be anybody else.
     if (!leader_ || stage_.random.chance(1, 2)) {
-        leader_ = static_cast<uint32_t>(stage_.random.below(stage_.plan.replicas));
+        leader_ = static_cast<uint32_t>(stage_.random.below(stage_.plan.nodes));
     }
     resend();
 }

@@ -26,6 +26,7 @@ cluster::ShardOptions shard_options(const Plan& plan) {
     options.tail_cache_bytes = 256;
     options.outbox_window = kOutboxWindow;
     options.received_ids_max = plan.received_ids_max;
+    options.first_number = plan.first_number;
     return options;
 }
 
@@ -46,6 +47,7 @@ std::optional<Family> forgotten(Mutant mutant) {
         case Mutant::VoteAfterAmnesia:
         case Mutant::ReceivedByTimer:
         case Mutant::AnswerBeforeCommit:
+        case Mutant::ApplyDifferently:
             break;
     }
     return std::nullopt;
@@ -67,7 +69,8 @@ Status Machine::load(storage::StateStore& store, LogIndex applied, ClusterTime /
     applied_ = applied;
     Status loaded = state_->load(store);
     if (installed && loaded) {
-        ++stage_.counts[Count::SnapshotsInstalled];
+        if (applied > LogIndex(0)) ++stage_.counts[Count::SnapshotsInstalled];
+        installed_ = true;
         if (stage_.plan.observe && applied.value() % stage_.plan.digest_every == 0) {
             checkers_.state(applied, state_->digest());
         }
@@ -124,6 +127,12 @@ void Machine::leave_out(const storage::StateBatch& whole, storage::StateBatch& b
     });
 }
 
+// Mutant::ApplyDifferently: one replica does not carry out what all others do.
+bool Machine::leaves_out(LogIndex index) const {
+    return stage_.plan.mutant == Mutant::ApplyDifferently && replica_ == 1 &&
+           index.value() % 100 == 0;
+}
+
 Status Machine::apply(const cluster::CommandEntry& entry, storage::StateBatch& batch) {
     checkers_.applied(replica_, entry.id, group_->term());
     const bool forgets = forgotten(stage_.plan.mutant).has_value();
@@ -131,7 +140,7 @@ Status Machine::apply(const cluster::CommandEntry& entry, storage::StateBatch& b
     storage::StateBatch& into = forgets ? whole : batch;
     cluster::CommandReader commands = entry.commands;
     while (const auto command = commands.next()) {
-        apply_one(entry.time, *command, into);
+        if (!leaves_out(entry.id.index)) apply_one(entry.time, *command, into);
     }
     if (!received_.empty()) forget_received(entry.time, into);
     state_->end_entry(into);
@@ -143,7 +152,8 @@ Status Machine::apply(const cluster::CommandEntry& entry, storage::StateBatch& b
     return commands.finished() ? Status() : Error{ErrorCode::Corrupt, "an entry"};
 }
 
-void Machine::applied(LogIndex /*index*/) {
+void Machine::applied(LogIndex index) {
+    checkers_.reached(replica_, index);
     if (leading()) send_answers();
     work_left_ = work_left_ || actions_.work_left;
     actions_.clear();
@@ -212,7 +222,7 @@ void Machine::announce() {
     for (uint32_t front = 0; front < stage_.plan.fronts; ++front) {
         stage_.send(replica_, front_node(front), LeaderPacket{term_});
     }
-    for (uint32_t other = 0; other < stage_.plan.replicas; ++other) {
+    for (uint32_t other = 0; other < stage_.plan.nodes; ++other) {
         stage_.send(replica_, other, LeaderPacket{term_});
     }
 }

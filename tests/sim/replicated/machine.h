@@ -29,6 +29,8 @@ class Machine final : public cluster::StateMachine {
     Machine(Stage& stage, Checkers& checkers, uint32_t replica, uint32_t life);
 
     void set_group(cluster::Group* group) { group_ = group; }
+    // Whether a snapshot was installed since the last call.
+    [[nodiscard]] bool take_installed() { return std::exchange(installed_, false); }
     // Commands of lanes. Not leading it hears nothing: whoever asks will ask somebody else.
     void take(const CommandPacket& packet);
     // Answers to its own lane.
@@ -61,6 +63,7 @@ class Machine final : public cluster::StateMachine {
 
   private:
     void apply_one(ClusterTime time, std::string_view command, storage::StateBatch& batch);
+    [[nodiscard]] bool leaves_out(LogIndex index) const;
     void forget_received(ClusterTime time, storage::StateBatch& batch);
     void leave_out(const storage::StateBatch& whole, storage::StateBatch& batch) const;
     void propose(std::string command);
@@ -95,6 +98,7 @@ class Machine final : public cluster::StateMachine {
     std::map<cluster::OutboxTarget, std::vector<OutboxNumber>> done_;
     std::set<Incarnation> downs_proposed_;
     RouteSerial made_;
+    bool installed_ = false;
     bool ticking_ = false;
     bool work_left_ = false;
     std::string damage_;

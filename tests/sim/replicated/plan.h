@@ -28,16 +28,35 @@ enum class Mutant : uint8_t {
     ForgetReceived,          //     packet identifiers of QoS 2 that were received,
     ForgetCursor,            //     first, next and mark of a queue
     AnswerBeforeCommit,      // a leader answers what it has proposed
+    ApplyDifferently,        // R4: one replica does not carry out what all others do
 };
-constexpr uint32_t kMutants = 11;
+constexpr uint32_t kMutants = 12;
 [[nodiscard]] const char* to_string(Mutant mutant);
+
+// What can be taken out of a seed to see whether it still fails: see shrink.h.
+enum class FaultClass : uint8_t {
+    Loss,        // packets are lost, doubled, late; wires break
+    Partitions,  // wires are cut, also one way
+    Pauses,      // processes stand still
+    Crashes,     // of replicas' nodes
+    Damage,      // of their disks
+    FrontCrashes,
+    Drift,
+    FullDisks,
+    Stalls,     // of disks
+    Changes,    // of the membership
+    ShortLogs,  // what is missing comes as a snapshot
+    Lazy,       // several messages are taken before a replica acts
+};
+constexpr uint32_t kFaultClasses = 12;
 
 // Mean times between faults; 0: never. Chances of a thousand where not said otherwise.
 struct Plan {
     uint64_t seed = 1;
     uint32_t seconds = 60;  // of the safety phase
     Mutant mutant = Mutant::None;
-    uint32_t replicas = 3;
+    uint32_t replicas = 3;  // voters at the start
+    uint32_t nodes = 3;     // for replicas
     uint32_t fronts = 2;
     bool core_only = false;  // in the liveness phase only a majority is healed
     bool observe = true;     // false: only what clients complain of counts
@@ -51,6 +70,11 @@ struct Plan {
     Micros lazy_us = 100;        // longest time between a message and the turn that takes it
     Micros drift = 0;            // of a thousand, both ways
     uint32_t digest_every = 16;
+    std::size_t chunk_bytes = 500;  // of a snapshot
+    uint64_t first_number = 1;      // of a session's messages
+
+    Micros change_every_us = 0;          // a step of a change of the membership
+    Micros rebuild_us = 5 * kSecond_us;  // until a replica that stopped begins anew
 
     WireFaults wires;
     Micros partition_every_us = 0;
@@ -60,8 +84,8 @@ struct Plan {
     Micros crash_every_us = 0;
     Micros down_max_us = kSecond_us;
     Micros front_crash_every_us = 0;
-    Micros full_every_us = 0;     // a disk is nearly full for a while
-    uint32_t damage_in = 0;       // one crash in so many costs the disk, on a minority
+    Micros full_every_us = 0;  // a disk is nearly full for a while
+    uint32_t damage_in = 0;  // one crash in so many costs the disk or what is on it, on a minority
     Micros suspect_after_us = 0;  // silence after which a front-end is declared down
 
     Micros sync_us = 200;
@@ -74,6 +98,11 @@ struct Plan {
     Micros step_every_us = 200'000;  // of the clients of a front-end
     uint32_t steps_at_once = 4;
     Micros retry_us = 500'000;  // a front-end asks again
+
+    // Replicas come and go.
+    [[nodiscard]] bool moves() const { return change_every_us != 0 || damage_in != 0; }
+    [[nodiscard]] bool has(FaultClass fault) const;
+    void drop(FaultClass fault);
 };
 
 [[nodiscard]] Plan draw_plan(uint64_t seed, uint32_t seconds, Mutant mutant = Mutant::None);

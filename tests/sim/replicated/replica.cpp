@@ -37,7 +37,7 @@ Replica::Replica(Stage& stage, Checkers& checkers, uint32_t index)
       checkers_(checkers),
       index_(index),
       clock_(stage, clock_rate(stage), stage.random.below(uint64_t{1} << 40)),
-      disk_(stage, checkers, index) {}
+      disk_(std::make_unique<Disk>(stage, checkers, index)) {}
 
 Replica::~Replica() = default;
 
@@ -49,14 +49,38 @@ void Replica::schedule(EventKind kind, Micros after) {
     stage_.after(after, event);
 }
 
+void Replica::allot(ReplicaId self, raft::Configuration configuration) {
+    self_ = self;
+    configuration_ = std::move(configuration);
+}
+
+void Replica::replace_disk() {
+    if (running()) crash(0, false);
+    ++life_;
+    disk_ = std::make_unique<Disk>(stage_, checkers_, index_);
+    checkers_.replaced(index_);
+    self_ = ReplicaId();
+}
+
+void Replica::rejoin(ReplicaId self, const raft::Configuration& configuration) {
+    self_ = self;
+    const Status begun = group_->rejoin(self, configuration);
+    if (!begun) stage_.violate("R-8: a replica cannot begin anew: " + begun.error().message);
+    group_->set_known(stage_.known);
+    incoming_.reset();
+    wake();
+}
+
 void Replica::start() {
     const Plan& plan = stage_.plan;
     ++life_;
-    disk_.begin_life(life_);
+    disk_->begin_life(life_);
     checkers_.started(index_);
     completions_ = 0;
     turn_due_ = false;
     synced_ = LogIndex();
+    states_compared_ = 0;
+    appends_refused_ = 0;
     machine_ = std::make_unique<Machine>(stage_, checkers_, index_, life_);
     cluster::GroupRunnerOptions options;
     options.post_log_done = [this] {
@@ -64,15 +88,14 @@ void Replica::start() {
         wake();
     };
     runner_ = std::make_unique<cluster::GroupRunner>(
-        cluster::GroupContext{disk_.log(), disk_.state(), clock_, &disk_.watch(), this}, disk_,
-        options);
+        cluster::GroupContext{disk_->log(), disk_->state(), clock_, &disk_->watch(), this, this},
+        *disk_, options);
     cluster::GroupOptions group;
     group.id = cluster::group_of(ShardId(0));
-    group.self = ReplicaId(index_ + 1);
-    group.configuration.voters.clear();
-    for (uint32_t i = 1; i <= plan.replicas; ++i) {
-        group.configuration.voters.emplace_back(i);
-    }
+    group.self = self_;
+    group.configuration = configuration_;
+    group.state_check_every = plan.digest_every;
+    group.snapshot.chunk_bytes = plan.chunk_bytes;
     group.entry_bytes = plan.entry_bytes;
     if (plan.log_bytes_max != 0) group.log_bytes_max = plan.log_bytes_max;
     group.in_flight_commands_max = plan.in_flight_commands_max;
@@ -82,7 +105,9 @@ void Replica::start() {
     const Result<cluster::Group*> added = runner_->add(group, *machine_);
     ASSERT(added.ok(), "memory does not fail");
     group_ = *added;
+    group_->set_known(stage_.known);
     machine_->set_group(group_);
+    incoming_.reset();
     judge_start();
     schedule(EventKind::Poll, 1 + stage_.random.below(kTick_us));
     schedule(EventKind::Flush, around(stage_.random, plan.flush_every_us));
@@ -97,17 +122,27 @@ void Replica::judge_start() {
     }
     if (sound()) {
         if (group_->log_bytes() > 0) ++stage_.counts[Count::Replays];
-        if (stage_.plan.observe && !disk_.damaged() && group_->applied().value() > 0 &&
+        if (stage_.plan.observe && !checkers_.is_lost(index_) && group_->applied().value() > 0 &&
             group_->applied().value() % stage_.plan.digest_every == 0) {
             checkers_.state(group_->applied(), machine_->state().digest());
         }
         return;
     }
-    if (disk_.damaged()) {
-        if (!std::exchange(noticed_, true)) ++stage_.counts[Count::DamagesNoticed];
-    } else {
-        stage_.violate("R5/R6: a replica does not start again: " + group_->failure());
-    }
+}
+
+// A flush of its own, with a mark: see Housekeeper.
+void Replica::flush(std::function<void()> done) {
+    flushes_.push_back(std::move(done));
+    if (flushes_.size() > 1) return;
+    schedule(EventKind::Flushed, around(stage_.random, stage_.plan.sync_us + kTick_us / 20));
+}
+
+void Replica::flushed() {
+    ASSERT(disk_->flush().ok(), "memory does not fail");
+    disk_->write_mark();
+    for (const auto& done : std::exchange(flushes_, {}))
+        done();
+    wake();
 }
 
 bool Replica::sound() const {
@@ -116,10 +151,11 @@ bool Replica::sound() const {
 
 void Replica::crash(Micros down, bool damage) {
     ++stage_.counts[Count::Crashes];
+    if (sound() && group_->configuration().joint()) ++stage_.counts[Count::CrashInJoint];
     stage_.stand_still(index_, 0);
-    disk_.crash(damage);
+    disk_->crash(damage);
     kept_.clear();
-    if (disk_.damaged()) checkers_.lost(index_);
+    flushes_.clear();
     runner_.reset();
     machine_.reset();
     group_ = nullptr;
@@ -140,14 +176,14 @@ void Replica::send(GroupId /*group*/, raft::Message message) {
     const bool promise = std::holds_alternative<raft::AppendEntriesReply>(message.body) ||
                          std::holds_alternative<raft::RequestVoteReply>(message.body);
     if (stage_.plan.mutant == Mutant::ApplyBeforeWrite && promise) {
-        kept_.emplace_back(disk_.submitted(), std::move(message));
+        kept_.emplace_back(disk_->submitted(), std::move(message));
         return send_kept();
     }
     post(std::move(message));
 }
 
 void Replica::send_kept() {
-    while (!kept_.empty() && kept_.front().first <= disk_.written()) {
+    while (!kept_.empty() && kept_.front().first <= disk_->written()) {
         post(std::move(kept_.front().second));
         kept_.pop_front();
     }
@@ -155,9 +191,8 @@ void Replica::send_kept() {
 
 void Replica::post(raft::Message message) {
     checkers_.sent(index_, message);
-    const auto to = static_cast<uint32_t>(message.to.value() - 1);
-    if (to >= kReplicasMax) return;
-    stage_.send(index_, to, std::move(message));
+    const std::optional<uint32_t> to = stage_.node_of_replica(message.to);
+    if (to) stage_.send(index_, *to, std::move(message));
 }
 
 void Replica::handle(const Event& event, Packet& packet) {
@@ -177,8 +212,11 @@ void Replica::handle(const Event& event, Packet& packet) {
             return;
         case EventKind::Sync:
             if (stage_.tracing()) stage_.note(fmt::format("replica {} has synced", index_ + 1));
-            disk_.synced();
+            disk_->synced();
             send_kept();
+            return;
+        case EventKind::Flushed:
+            flushed();
             return;
         default:
             keep(event.kind);
@@ -192,6 +230,7 @@ void Replica::take(const Event& event, Packet& packet) {
             stage_.note(fmt::format("replica {} <- {}: {}", index_ + 1, message->from.value(),
                                     describe(*message)));
         }
+        note_snapshot(*message);
         group_->step(*message);
     } else if (const auto* commands = std::get_if<CommandPacket>(&packet)) {
         machine_->take(*commands);
@@ -202,19 +241,38 @@ void Replica::take(const Event& event, Packet& packet) {
     }
 }
 
+// A second one during the first: before that is installed, the first part of another came.
+void Replica::note_snapshot(const raft::Message& message) {
+    const auto* chunk = std::get_if<raft::InstallSnapshot>(&message.body);
+    if (machine_->take_installed()) incoming_.reset();
+    if (chunk == nullptr || chunk->offset != 0 || message.term < group_->term()) return;
+    const std::pair now(message.from, chunk->transfer);
+    if (incoming_ && *incoming_ != now) ++stage_.counts[Count::SnapshotAfterSnapshot];
+    incoming_ = now;
+}
+
 void Replica::turn() {
     for (; completions_ > 0; --completions_) {
         runner_->log_done();
     }
     const bool more = runner_->turn();
+    count();
     machine_->work();
     if (more || runner_->turn()) wake();
+}
+
+void Replica::count() {
+    const cluster::GroupCounters& now = runner_->counters();
+    stage_.counts[Count::StatesCompared] +=
+        now.state_checks - std::exchange(states_compared_, now.state_checks);
+    stage_.counts[Count::AppendsRefused] +=
+        now.appends_refused - std::exchange(appends_refused_, now.appends_refused);
 }
 
 void Replica::keep(EventKind kind) {
     if (kind == EventKind::Mark) {
         schedule(EventKind::Mark, around(stage_.random, stage_.plan.mark_every_us));
-        disk_.write_mark();
+        disk_->write_mark();
         return;
     }
     schedule(EventKind::Flush, around(stage_.random, stage_.plan.flush_every_us));
@@ -222,14 +280,14 @@ void Replica::keep(EventKind kind) {
     stage_.flushed[index_] = std::max(stage_.flushed[index_], synced_);
     if (synced_ > LogIndex(0)) runner_->state_synced(group_->id(), std::min(synced_, cut_limit()));
     synced_ = group_->synced_candidate();
-    ASSERT(disk_.flush().ok(), "memory does not fail");
+    ASSERT(disk_->flush().ok(), "memory does not fail");
     wake();
 }
 
 // What everybody holds, where nobody is to need a snapshot.
 LogIndex Replica::cut_limit() const {
     LogIndex limit(UINT64_MAX);
-    if (stage_.plan.log_bytes_max != 0) return limit;
+    if (stage_.plan.log_bytes_max != 0 || stage_.plan.moves()) return limit;
     for (uint32_t i = 0; i < stage_.plan.replicas; ++i) {
         if (!checkers_.is_lost(i)) limit = std::min(limit, stage_.flushed[i]);
     }

@@ -7,7 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "tests/sim/replicated/campaign.h"
+#include "tests/sim/replicated/runs/campaign.h"
+#include "tests/sim/replicated/runs/shrink.h"
 #include "tests/unit/catch.h"
 #include "tests/unit/rounds.h"
 
@@ -67,6 +68,14 @@ TEST_CASE("no fault breaks a promise of a replicated shard", "[M1][M2][M3][M5][M
     CHECK(result.counts[Count::Redelivered] > 100);
     CHECK(result.counts[Count::HandOverRepeats] > 50);
     CHECK(result.counts[Count::Delivered] > 10'000);
+    CHECK(result.counts[Count::ChangesBegun] > 100);
+    CHECK(result.counts[Count::Newcomers] > 50);
+    CHECK(result.counts[Count::ReplicasRemoved] > 50);
+    CHECK(result.counts[Count::BegunAnew] > 0);
+    CHECK(result.counts[Count::DisksReplaced] > 2);
+    CHECK(result.counts[Count::SnapshotAfterSnapshot] > 2);
+    CHECK(result.counts[Count::PacketIdsWrapped] > 5);
+    CHECK(result.counts[Count::StatesCompared] > 1'000);
 }
 
 TEST_CASE("a run of a replicated shard is the same each time") {
@@ -74,6 +83,28 @@ TEST_CASE("a run of a replicated shard is the same each time") {
         const Plan plan = draw_plan(seed, 30);
         CHECK(simulate(plan).trace_hash == simulate(plan, [](const std::string&) {}).trace_hash);
     }
+}
+
+TEST_CASE("a replica that applies otherwise is stopped by the product's own check", "[R4][mutants]") {
+    for (uint64_t seed = 1; seed <= kSeedsMax; ++seed) {
+        const Plan plan = draw_plan(seed, 60, Mutant::ApplyDifferently);
+        REQUIRE_FALSE(plan.observe);
+        const std::string violation = simulate(plan).violation;
+        if (violation.find("differs from the leader's") == std::string::npos) continue;
+        fmt::print("seed {}: {}\n", seed, violation);
+        return;
+    }
+    FAIL("in none of the seeds");
+}
+
+TEST_CASE("a failing seed is made small, and still fails in the same way") {
+    Plan plan = draw_plan(1, 60, Mutant::ForgetRepeats);
+    const std::string violation = simulate(plan).violation;
+    REQUIRE(violation != "");
+    const Plan small = shrink(plan);
+    CHECK(simulate(small).violation.substr(0, 2) == violation.substr(0, 2));
+    CHECK(small.seconds <= plan.seconds);
+    CHECK(describe(small) != describe(plan));
 }
 
 TEST_CASE("each known mistake of a replicated shard is noticed", "[mutants]") {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "tests/sim/kernel/last_words.h"
 #include "tests/sim/replicated/faults.h"
 #include "tests/sim/replicated/front.h"
 #include "tests/sim/replicated/replica.h"
@@ -20,7 +21,10 @@ constexpr Micros kLiveness_us = 600 * kSecond_us;
 class Simulation {
   public:
     Simulation(const Plan& plan, const Trace& trace)
-        : stage_(plan), checkers_(stage_), faults_(stage_, replicas_, fronts_) {
+        : stage_(plan),
+          checkers_(stage_),
+          placement_(stage_, checkers_, replicas_),
+          faults_(stage_, replicas_, fronts_, placement_) {
         stage_.trace = trace;
         if (plan.full_every_us != 0 || plan.received_ids_max < 100) stage_.world.expect_refusals();
     }
@@ -36,6 +40,7 @@ class Simulation {
     void note(const Event& event);
     void live();
     [[nodiscard]] bool settled(uint64_t core);
+    [[nodiscard]] bool takes_part(uint64_t core, std::size_t node, Replica& leads) const;
     [[nodiscard]] std::string unfinished(uint64_t core);
     [[nodiscard]] Replica* leader(uint64_t among);
     void judge(uint64_t core);
@@ -45,6 +50,7 @@ class Simulation {
     Checkers checkers_;
     Replicas replicas_;
     Fronts fronts_;
+    Placement placement_;
     Faults faults_;
     Packet packet_;  // the one being delivered
     uint64_t steps_ = 0;
@@ -52,15 +58,13 @@ class Simulation {
 };
 
 void Simulation::begin() {
-    for (uint32_t i = 0; i < stage_.plan.replicas; ++i) {
+    for (uint32_t i = 0; i < stage_.plan.nodes; ++i) {
         replicas_.push_back(std::make_unique<Replica>(stage_, checkers_, i));
     }
     for (uint32_t i = 0; i < stage_.plan.fronts; ++i) {
         fronts_.push_back(std::make_unique<Front>(stage_, replicas_, i));
     }
-    for (const auto& replica : replicas_) {
-        replica->start();
-    }
+    placement_.begin();
     for (uint32_t i = 0; i < stage_.plan.fronts; ++i) {
         Event step;
         step.kind = EventKind::Step;
@@ -73,7 +77,7 @@ void Simulation::begin() {
 void Simulation::step() {
     const auto item = stage_.queue.pop();
     stage_.now = item.time;
-    ++steps_;
+    set_step(++steps_);
     handle(item.event);
     const std::string& complaint = stage_.world.complaint();
     if (!complaint.empty()) stage_.violate(complaint);
@@ -91,6 +95,7 @@ void Simulation::handle(const Event& event) {
         case EventKind::Poll:
         case EventKind::Sync:
         case EventKind::Flush:
+        case EventKind::Flushed:
         case EventKind::Mark:
         case EventKind::Restart:
             return handle_replica(event);
@@ -98,6 +103,11 @@ void Simulation::handle(const Event& event) {
         case EventKind::Suspect:
         case EventKind::Straggle:
             return handle_front(event);
+        case EventKind::Change:
+            return placement_.change();
+        case EventKind::Rebuild:
+            note(event);
+            return placement_.rebuild(event.node);
         case EventKind::Partition:
         case EventKind::Heal:
         case EventKind::Break:
@@ -126,13 +136,7 @@ void Simulation::handle_replica(const Event& event) {
     if (!replica.running()) return;
     stage_.mix(replica.group().term().value() ^ replica.group().applied().value() << 24);
     if (replica.machine().damage().empty() && replica.sound()) return;
-    if (!replica.disk().damaged()) {
-        const std::string why =
-            replica.sound() ? replica.machine().damage() : replica.group().failure();
-        return stage_.violate("R5/R6: a replica with a sound disk stops: " + why);
-    }
-    // It stops and serves nothing.
-    if (replica.sound()) replica.crash(0, false);
+    placement_.stopped(event.node);
 }
 
 void Simulation::handle_front(const Event& event) {
@@ -173,12 +177,19 @@ bool Simulation::settled(uint64_t core) {
     }
     Replica* const leads = leader(core);
     if (leads == nullptr || !leads->machine().idle() || stage_.world.unanswered() > 0) return false;
+    if (leads->group().configuration().joint()) return false;
     for (std::size_t i = 0; i < replicas_.size(); ++i) {
-        if ((core >> i & 1) == 0) continue;
+        if (!takes_part(core, i, *leads)) continue;
         if (!replicas_[i]->sound()) return false;
         if (replicas_[i]->group().applied() != leads->group().applied()) return false;
     }
     return true;
+}
+
+// Healed, and one of the leader's.
+bool Simulation::takes_part(uint64_t core, std::size_t node, Replica& leads) const {
+    return (core >> node & 1) != 0 &&
+           leads.group().configuration().contains(replicas_[node]->self());
 }
 
 std::string Simulation::unfinished(uint64_t core) {
@@ -234,7 +245,7 @@ void Simulation::judge(uint64_t core) {
     if (!complaint.empty()) stage_.violate(complaint);
     Replica& leads = *leader(core);
     for (std::size_t i = 0; i < replicas_.size() && stage_.plan.observe; ++i) {
-        if ((core >> i & 1) == 0) continue;
+        if (!takes_part(core, i, leads)) continue;
         if (replicas_[i]->machine().state().digest() != leads.machine().state().digest()) {
             stage_.violate("R4: two replicas end with different states");
         }
@@ -260,6 +271,7 @@ void Simulation::count_world() {
     counts[Count::Delivered] = world.delivered;
     counts[Count::RetainedReads] = world.retained_reads;
     counts[Count::Refused] = world.refused;
+    counts[Count::PacketIdsWrapped] = world.packet_ids_wrapped;
     counts[Count::PacketsLost] = stage_.wires.lost();
 }
 

@@ -27,6 +27,12 @@ const char* to_string(EventKind kind) {
             return "sync";
         case EventKind::Flush:
             return "flush";
+        case EventKind::Flushed:
+            return "flushed";
+        case EventKind::Change:
+            return "change";
+        case EventKind::Rebuild:
+            return "rebuild";
         case EventKind::Mark:
             return "mark";
         case EventKind::Restart:
@@ -102,6 +108,17 @@ bool Stage::receive(const Event& event, Packet& out) {
     out = std::move(packets_[event.slot]);
     free_.push_back(event.slot);
     return event.from == event.node || wires.arrives(event.from, event.node, event.number);
+}
+
+ReplicaId Stage::allot(uint32_t node) {
+    nodes_of_.push_back(node);
+    return known.emplace_back(nodes_of_.size());
+}
+
+std::optional<uint32_t> Stage::node_of_replica(ReplicaId replica) const {
+    const uint64_t name = replica.value();
+    if (name == 0 || name > nodes_of_.size()) return std::nullopt;
+    return nodes_of_[name - 1];
 }
 
 void Stage::keep_for(uint32_t node, const Event& event) {

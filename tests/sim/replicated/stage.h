@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <variant>
@@ -42,6 +43,7 @@ enum class EventKind : uint8_t {
     Poll,  // its timer
     Sync,  // its disk has written what it was given
     Flush,
+    Flushed,  // what a group asked for
     Mark,
     Restart,
     Step,      // the clients of a front-end do something
@@ -51,6 +53,8 @@ enum class EventKind : uint8_t {
     Heal,
     Break,
     Pause,
+    Change,   // a step of a change of the membership
+    Rebuild,  // a replica that takes no part begins anew
     Crash,
     FrontCrash,
     Fill,
@@ -104,6 +108,13 @@ class Stage {
     void keep_for(uint32_t node, const Event& event);
     void awake(uint32_t node);
 
+    // A name for a replica on this node; never used before.
+    [[nodiscard]] ReplicaId allot(uint32_t node);
+    // That name is nobody's any more.
+    void retire(ReplicaId replica) { std::erase(known, replica); }
+    // Nothing for a name that was never allotted.
+    [[nodiscard]] std::optional<uint32_t> node_of_replica(ReplicaId replica) const;
+
     void violate(const std::string& what) {
         if (violation.empty()) violation = what;
     }
@@ -129,7 +140,8 @@ class Stage {
     ShardWorld world;
     Random random;
     std::function<void(const std::string&)> trace;
-    std::set<Incarnation> down;  // declared, and not yet committed
+    std::set<Incarnation> down;    // declared, and not yet committed
+    std::vector<ReplicaId> known;  // names in use
     // Who led last, as an omniscient observer sees it.
     Term newest_term;
     uint32_t newest_leader = 0;
@@ -139,6 +151,7 @@ class Stage {
     std::string violation;
 
   private:
+    std::vector<uint32_t> nodes_of_;  // by name
     std::map<NodeId, Incarnation> down_up_to_;
     std::array<std::vector<Event>, kNodes> asleep_;
     std::array<Micros, kNodes> asleep_until_{};

@@ -1,4 +1,4 @@
-#include "tests/sim/replicated/campaign.h"
+#include "tests/sim/replicated/runs/campaign.h"
 
 #include <cstdio>
 #include <ctime>
@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "tests/sim/commit.h"
+#include "tests/sim/kernel/last_words.h"
+#include "tests/sim/replicated/runs/shrink.h"
 
 namespace quorate::sim::replicated {
 namespace {
@@ -23,6 +25,8 @@ class Runs {
     void run(uint64_t seed, uint32_t length) {
         const Plan plan = draw_plan(seed, length, static_cast<Mutant>(campaign_.mutant));
         if (campaign_.trace) fmt::print("{}\n", describe(plan));
+        words_.begin(
+            fmt::format("commit {}, layer s2, seed {}, seconds {}", built_from(), seed, length));
         const Outcome outcome = simulate(plan, trace());
         ++result_.runs;
         result_.steps += outcome.steps;
@@ -44,10 +48,14 @@ class Runs {
         ++result_.failed;
         fmt::print("commit {}, layer s2, seed {}, step {}, second {:.6f} of {}: {}\n", built_from(),
                    plan.seed, outcome.steps, seconds(outcome.time), plan.seconds, what);
+        if (campaign_.shrink && !outcome.violation.empty()) {
+            fmt::print("  shrunk: {}\n", describe(shrink(plan)));
+        }
         std::fflush(stdout);
     }
 
     const Campaign& campaign_;
+    LastWords words_;
     CampaignResult result_;
 };
 

@@ -18,6 +18,7 @@ struct Campaign {
     uint32_t seconds = 60;
     uint32_t mutant = 0;
     bool trace = false;
+    bool shrink = false;           // print the least of a failing seed that still fails
     uint64_t count_at_least = 0;   // of each counter; less is a failure
     std::string regressions_file;  // empty: none; runs before the seeds
 };
