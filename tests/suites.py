@@ -26,7 +26,7 @@ JOBS = str(int(os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count() or 2)
 # Of the Raft simulation. With so many in a process each interesting thing must have happened.
 SIM_SEEDS = int(os.environ.get("QUORATE_SIM_SEEDS", "2000"))
 # Of a shard on several replicas, 60 virtual seconds each and the time to settle: more than 5 days.
-SIM_REPLICATED_SEEDS = int(os.environ.get("QUORATE_SIM_REPLICATED_SEEDS", "7200"))
+SIM_REPLICATED_SEEDS = int(os.environ.get("QUORATE_SIM_REPLICATED_SEEDS", "6000"))
 SIM_SEEDS_COUNTED = 500
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 SUITE_SECONDS_MAX = 3600
@@ -205,7 +205,7 @@ def suite_sim(log):
         return Tally(failed=1, note="does not build")
     tally = none_if_empty(run_programs(log, BUILD, ["tests/sim"]))
     tally.add(simulate(log, ["--layer", "s1", "--shrink"], SIM_SEEDS))
-    tally.add(simulate(log, ["--layer", "s2"], SIM_REPLICATED_SEEDS))
+    tally.add(simulate(log, ["--layer", "s2", "--shrink"], SIM_REPLICATED_SEEDS))
     return tally
 
 

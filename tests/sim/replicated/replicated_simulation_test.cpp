@@ -85,7 +85,7 @@ TEST_CASE("a run of a replicated shard is the same each time") {
     }
 }
 
-TEST_CASE("a replica that applies otherwise is stopped by the product's own check", "[R4][mutants]") {
+TEST_CASE("a replica that applies otherwise stops by the product's own check", "[R4][mutants]") {
     for (uint64_t seed = 1; seed <= kSeedsMax; ++seed) {
         const Plan plan = draw_plan(seed, 60, Mutant::ApplyDifferently);
         REQUIRE_FALSE(plan.observe);
