@@ -128,7 +128,7 @@ void Housekeeper::report_unsound() {
                 });
         }
         kept.told = !sound;
-        if (!sound) ++stopped;
+        if (!sound && kept.group->health() != GroupHealth::Removed) ++stopped;
     }
     if (options_.metrics != nullptr) options_.metrics->set<Metric::RaftStopped>(stopped);
 }
