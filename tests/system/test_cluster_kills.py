@@ -1,12 +1,14 @@
-"""SIGKILL of one node of three at random moments under load, clients anywhere: nothing acknowledged
-is lost, QoS 2 is never repeated, one publisher's messages keep their order.
+"""One node of three is killed, paused or stopped at random moments under load, clients anywhere:
+nothing acknowledged is lost, QoS 2 is never repeated, one publisher's messages keep their order.
 
-QUORATE_KILLS sets how often (default 4), QUORATE_SEED the moments and the nodes; the seed is printed.
-One node at a time: a quorum is left, and the next one dies when the last is back.
+QUORATE_KILLS sets how often (default 3), QUORATE_SEED the moments and the nodes; the seed is printed.
+One node at a time: a quorum is left, and the next fault comes when the last node is back. A paused
+node may find that the cluster has ended its start; then its process ends, and is started again.
 """
 
 import os
 import random
+import signal
 import sys
 import unittest
 
@@ -15,7 +17,7 @@ from lib.nodes import Nodes
 from lib.wait import let_pass, wait_until
 from lib.workload import Publisher, Subscriber, judge, wait_until_received
 
-KILLS = int(os.environ.get("QUORATE_KILLS", "4"))
+KILLS = int(os.environ.get("QUORATE_KILLS", "3"))
 SEED = int(os.environ.get("QUORATE_SEED", random.SystemRandom().randrange(10 ** 6)))
 SHARE = 3
 
@@ -41,8 +43,45 @@ class Anywhere:
 
 
 @quorate_only
-class RandomKillsOfNodes(unittest.TestCase):
-    def test_nothing_acknowledged_is_lost_and_qos_2_is_never_repeated(self):
+class FaultsOfNodes(unittest.TestCase):
+    def test_nothing_acknowledged_is_lost_or_repeated_when_nodes_are_killed(self):
+        def kill(nodes, node, rng):
+            node.kill()
+            let_pass(rng.choice((0.0, 1.0, 5.0)))
+            node.launch()
+            nodes.await_ready()
+
+        self.run_under(kill)
+
+    def test_nothing_acknowledged_is_lost_or_repeated_when_nodes_pause(self):
+        def pause(nodes, node, rng):
+            node.process.send_signal(signal.SIGSTOP)
+            let_pass(rng.choice((0.5, 2.0, 6.0)))
+            node.process.send_signal(signal.SIGCONT)
+            self.await_back(nodes, node)
+
+        self.run_under(pause)
+
+    def test_nothing_acknowledged_is_lost_or_repeated_when_nodes_stop(self):
+        def stop(nodes, node, _):
+            self.assertEqual(node.terminate(), 0)
+            node.launch()
+            nodes.await_ready()
+
+        self.run_under(stop)
+
+    @staticmethod
+    def await_back(nodes, node):
+        """Also when it had to end, a moment after it went on."""
+        def back():
+            if not node.is_running():
+                node.join()
+                node.launch()
+            return all(each.readiness()[0] for each in nodes)
+
+        wait_until(back, lambda: f"all are back: {nodes.why_not()}", 60)
+
+    def run_under(self, fault):
         print(f"QUORATE_SEED={SEED} QUORATE_KILLS={KILLS}", file=sys.stderr, flush=True)
         rng = random.Random(SEED)
         nodes = Nodes(3, {"mqtt.max_queued_messages": 1000000, "mqtt.max_queued_bytes": "1GiB"})
@@ -64,12 +103,7 @@ class RandomKillsOfNodes(unittest.TestCase):
             publisher.start()
         for _ in range(KILLS):
             let_pass(rng.uniform(0.2, 2.0))
-            node = nodes[rng.randrange(len(nodes))]
-            node.kill()
-            node.join()
-            let_pass(rng.choice((0.0, 1.0, 5.0)))
-            node.launch()
-            nodes.await_ready()
+            fault(nodes, nodes[rng.randrange(len(nodes))], rng)
         self.wait_until_all_go_on(publishers)
         wait_until(lambda: sum(len(p.acknowledged) for p in publishers) > 50 * KILLS,
                    "enough is acknowledged", 120)
@@ -92,7 +126,7 @@ class RandomKillsOfNodes(unittest.TestCase):
         problems = [f"{s.client_id}: {p}" for s in single for p in judge(publishers, [s])]
         problems += ["group: " + p for p in judge(publishers, group)]
         self.assertEqual(problems, [], f"seed {SEED}")
-        print(f"{total} acknowledged messages through {KILLS} kills, "
+        print(f"{total} acknowledged messages through {KILLS} faults, "
               f"{sum(p.refused for p in publishers)} refused", file=sys.stderr)
 
     def wait_until_all_go_on(self, publishers):
