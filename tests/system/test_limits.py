@@ -261,7 +261,9 @@ class QueuedQos0(BrokerCase):
         away = self.durable()
         away.subscribe((topic, 0))
         away.disconnect()
-        self.client().publish(topic, b"old")
+        writer = self.client()
+        writer.publish(topic, b"old")
+        writer.ping()  # the broker has read it
         fresh = self.durable(client_id=away.client_id, clean=True)
         fresh.subscribe((topic, 0))
         fresh.silence()

@@ -49,7 +49,8 @@ class MainJob(unittest.TestCase):
         self.publish(broker, version, MESSAGES // 2, MESSAGES, "orders/b/c")
         broker.kill()
         broker.start()
-        second = self.subscriber(broker, version, "-W", "4")
+        # What came twice would be among the first MESSAGES, or left for the third.
+        second = self.subscriber(broker, version, "-C", str(MESSAGES), "-W", "50")
         output, _ = second.communicate(timeout=60)
         received = [line for line in output.splitlines() if line.startswith("order ")]
         self.assertEqual(sorted(received), sorted(f"order {n}" for n in range(MESSAGES)), output)
