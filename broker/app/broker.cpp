@@ -1,6 +1,7 @@
 #include "broker/app/broker.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <utility>
 
@@ -116,10 +117,10 @@ std::optional<Broker::Failure> Broker::open_cluster(const std::function<bool()>&
         logger_.flush();
         QUORATE_FATAL(error.message.c_str());
     };
-    bool stopped = false;
+    std::atomic<bool> stopped = false;  // asked on another thread
     options.node.waiting = [&](const std::string& waits_for) {
         note_waiting(waits_for);
-        stopped = stopped || interrupted();
+        if (!stopped && interrupted()) stopped = true;
         return !stopped;
     };
     options.publish_timeout = config_.mqtt.publish_timeout;

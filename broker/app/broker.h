@@ -76,7 +76,7 @@ class Broker {
 
     [[nodiscard]] std::optional<Failure> open_cluster(const std::function<bool()>& interrupted);
     [[nodiscard]] std::optional<Failure> wait_for_groups(const std::function<bool()>& interrupted);
-    // What the start waits for, for readiness. Thread: the main thread.
+    // What the start waits for, for readiness. Thread: any.
     void note_waiting(const std::string& waits_for);
     [[nodiscard]] std::optional<Failure> open_listeners();
     [[nodiscard]] std::optional<Failure> open_http();

@@ -97,9 +97,11 @@ void Ingress::to_leaders(const PortRef& from, const WorkerParcel& parcel) {
         // The first stop of a durable session's query is its own shard, for the room.
         const bool room = query.durable && query.room == 0;
         WorkerParcel* to = part(room ? query.durable->shard : query.at.shard);
-        if (to == nullptr) continue;
+        const PortRef asker{query.from.local() ? from.node : query.from.node, query.from.port};
+        const bool answerable = asker.node != self_ || exchange_.is_loop(asker.port);
+        if (to == nullptr || !answerable) continue;
         to->retained.push_back(query);
-        to->retained.back().from = from;
+        to->retained.back().from = asker;
     }
     for (const HandOver& entry : parcel.hand_overs)
         hand_on(entry.source.stream.target.shard, &WorkerParcel::hand_overs, entry);

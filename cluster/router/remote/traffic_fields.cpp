@@ -188,7 +188,11 @@ void read_field(RecordReader& in, SharedPresence& presence) {
     presence.connected = read_flag(in);
 }
 
+// Who asks is named, because a query of a durable session goes on from the worker of its shard to
+// that of the topics, which answers the loop. Node 0: a loop of the sender.
 void write_field(RecordWriter& out, const RetainedQuery& query) {
+    out.id(query.from.node);
+    out.id(query.from.port);
     out.u64(query.token);
     out.text(query.filter);
     write_cursor(out, query.at);
@@ -206,6 +210,8 @@ void write_field(RecordWriter& out, const RetainedQuery& query) {
     if (query.durable->then) out.id(*query.durable->then);
 }
 void read_field(RecordReader& in, RetainedQuery& query) {
+    query.from.node = in.id<Incarnation>();
+    query.from.port = in.id<PortId>();
     query.token = in.u64();
     query.filter = in.text();
     query.at = read_cursor(in);
