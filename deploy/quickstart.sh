@@ -5,11 +5,12 @@
 #
 #   deploy/quickstart.sh             stays in the foreground; Ctrl-C stops the broker
 #   deploy/quickstart.sh --detach    leaves it running; prints its pid on standard output
-#   deploy/quickstart.sh --cluster 3 three nodes; not in this version (exit 2)
+#   deploy/quickstart.sh --cluster 3 three nodes of one cluster instead, MQTT on 1883 to 1885;
+#                                    see trial-cluster.sh. With --detach it prints three pids.
 #
 # A second run skips what is done. For tests and for machines where a port is taken:
 #   QUICKSTART_MQTT_PORT QUICKSTART_WS_PORT QUICKSTART_METRICS_PORT QUICKSTART_DATA_DIR
-#   QUICKSTART_BUILD_DIR
+#   QUICKSTART_LINK_PORT QUICKSTART_BUILD_DIR
 # Exit codes: those of the broker; 1 when something cannot be installed or built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +22,7 @@ data_dir=${QUICKSTART_DATA_DIR:-$PWD/quorate-data}
 build_dir=${QUICKSTART_BUILD_DIR:-build}
 ready_seconds=60
 detach=false
+nodes=1
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -28,11 +30,15 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --detach) detach=true ;;
         --cluster)
-            say "quickstart: --cluster is not available in this version: it runs a single node"
-            exit 2
+            nodes=${2:-}
+            if ! [[ $nodes =~ ^[1-9]$ ]]; then
+                say "quickstart: expected --cluster and a number of nodes from 1 to 9, got '$nodes'"
+                exit 2
+            fi
+            shift
             ;;
         -h | --help)
-            sed -n '2,14s/^# \{0,1\}//p' "$0"
+            sed -n '2,15s/^# \{0,1\}//p' "$0"
             exit 0
             ;;
         *)
@@ -52,6 +58,14 @@ if [ ! -f "$build_dir/CMakeCache.txt" ]; then
 fi
 say "building (the first time takes some minutes)"
 cmake --build "$build_dir" --target quorate >&2
+
+if [ "$nodes" -gt 1 ]; then
+    export QUICKSTART_DATA_DIR=${QUICKSTART_DATA_DIR:-$PWD/quorate-cluster}
+    export QUICKSTART_BINARY=$build_dir/bin/quorate
+    arguments=("$nodes")
+    if $detach; then arguments+=(--detach); fi
+    exec deploy/trial-cluster.sh "${arguments[@]}"
+fi
 
 mkdir -p "$data_dir"
 chmod 700 "$data_dir"

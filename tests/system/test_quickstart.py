@@ -32,6 +32,18 @@ def free_ports(count):
     return ports
 
 
+def free_range(count):
+    """The first of so many adjacent ports that were free a moment ago."""
+    while True:
+        first = free_ports(1)[0]
+        try:
+            for port in range(first, first + count):
+                socket.create_server(("127.0.0.1", port)).close()
+            return first
+        except OSError:
+            continue
+
+
 def running(pid):
     """False also for a dead process that nobody has reaped."""
     try:
@@ -69,11 +81,29 @@ class Quickstart(unittest.TestCase):
             client.sendall(CONNECT_311)
             return client.recv(4)
 
-    def test_a_cluster_is_refused_with_a_clear_message_until_there_is_one(self):
-        done = self.run_script("--cluster", "3")
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("--cluster is not available", done.stderr)
-        self.assertEqual(done.stdout, "")
+    def test_three_nodes_serve_clients_and_stop_by_their_pids(self):
+        self.need_binary()
+        for name in ("MQTT", "WS", "METRICS", "LINK"):
+            self.environment[f"QUICKSTART_{name}_PORT"] = str(free_range(3))
+        done = self.run_script("--cluster", "3", "--detach")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        pids = [int(line) for line in done.stdout.split()]
+        self.addCleanup(lambda: [os.kill(pid, signal.SIGKILL) for pid in pids if running(pid)])
+        self.assertEqual(len(pids), 3)
+        for node in range(3):
+            self.mqtt = int(self.environment["QUICKSTART_MQTT_PORT"]) + node
+            self.assertEqual(self.connect(), CONNACK_311)
+        self.assertIn("mosquitto_sub", done.stderr)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not any(running(pid) for pid in pids), "the end of the nodes", DEADLINE)
+
+    def test_a_cluster_of_no_number_is_refused(self):
+        for arguments in (("--cluster",), ("--cluster", "0"), ("--cluster", "many")):
+            done = self.run_script(*arguments)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("expected --cluster and a number", done.stderr)
+            self.assertEqual(done.stdout, "")
 
     def test_an_unknown_argument_is_refused(self):
         self.assertEqual(self.run_script("--detached").returncode, 2)
