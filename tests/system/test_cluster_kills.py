@@ -23,7 +23,7 @@ SHARE = 3
 
 
 class Anywhere:
-    """The cluster as a client with several addresses sees it: any node that takes the connection."""
+    """The cluster as a client with several addresses sees it: any node that takes it."""
 
     def __init__(self, nodes, seed):
         self.nodes, self.rng = nodes, random.Random(seed)
