@@ -85,6 +85,10 @@ Result<Identity> NodeControl::enter() {
                                      {"node", entered.node.value()},
                                      {"founds", arrival_.founding.has_value()},
                                      {"joins", arrival_.admitted.has_value()}});
+    // Early, or others would be refused while the groups are opened.
+    members_ = members_of(arrival_);
+    links_.become({link_cluster_id(entered.cluster_id), entered.node, Incarnation()});
+    links_.set_members(members_);
     return identity_;
 }
 
@@ -186,7 +190,6 @@ void NodeControl::form_what_it_founded(const NodeRecord& record) {
 
 Result<Incarnation> NodeControl::start_incarnation() {
     const std::string cluster = link_cluster_id(identity_.cluster_id);
-    members_ = members_of(arrival_);
     std::vector<std::string> elsewhere = options_.bootstrap.seeds;
     for (const link::Member& member : members_) {
         if (member.node != identity_.node) elsewhere.push_back(member.addresses.front());
@@ -201,8 +204,6 @@ Result<Incarnation> NodeControl::start_incarnation() {
         log_);
     tell_of_groups();
     serving_.store(true);
-    links_.become({cluster, identity_.node, Incarnation()});
-    links_.set_members(members_);
     thread_ = std::thread([this] { run(); });
     poke();
 
@@ -255,11 +256,12 @@ void NodeControl::group_here(GroupId id, Group* group) {
 
 void NodeControl::watch_contact() {
     const Group* group = meta_.group();
-    const bool lease = hooks_.meta_lease && hooks_.meta_lease().valid;
-    // A learner never gives its leader up; a voter does when it has not heard of it.
-    const bool led = group != nullptr && group->leader().value() != 0 &&
-                     group->configuration().votes(group->self());
-    if (lease || led) {
+    // A learner never gives its leader up, but its lease runs out; a voter gives it up when it has
+    // not heard of it, or of a majority.
+    const bool led = group != nullptr && group->leader().value() != 0;
+    const bool votes = led && group->configuration().votes(group->self());
+    const bool leased = hooks_.meta_lease ? hooks_.meta_lease().valid : led;
+    if (leased || votes) {
         const std::lock_guard lock(mutex_);
         view_.contact(clock_.now());
     }

@@ -174,7 +174,7 @@ Status Cluster::Impl::enter() {
 
 void Cluster::Impl::make_threads() {
     const auto workers = static_cast<uint16_t>(host->workers());
-    exchange = std::make_unique<Exchange>(options.loops, workers);
+    exchange = std::make_unique<Exchange>(options.loops, workers, options.unread_bytes_max);
     directory = std::make_unique<Directory>(exchange->ports());
     exchange->set_workers([this](WorkerId worker, std::unique_ptr<WorkerParcel> parcel) {
         host->worker(worker).post_reserved([router = routers[worker.value()].get(),

@@ -32,7 +32,7 @@ class Starter final : public link::LinkHandler {
         links_ = std::move(*started);
     }
     ~Starter() override {
-        if (driver_ != nullptr) driver_->stop();
+        if (!drivers_.empty()) drivers_.back()->stop();
         if (result_.valid()) result_.wait();
         links_->stop();
     }
@@ -49,10 +49,11 @@ class Starter final : public link::LinkHandler {
         options.bootstrap.layout = ShardLayout{4, 0};
         options.has_meta = has_meta;
         options.seed = std::hash<std::string>{}(name_ + address());
-        driver_ = std::make_unique<BootstrapDriver>(options, NodeFile(dir_.path()), *record,
-                                                    *links_, Log(logger_, "node"));
-        driving_ = driver_.get();
-        result_ = std::async(std::launch::async, [this] { return driver_->run(); });
+        drivers_.push_back(std::make_unique<BootstrapDriver>(
+            options, NodeFile(dir_.path()), *record, *links_, Log(logger_, "node")));
+        driving_ = drivers_.back().get();
+        result_ =
+            std::async(std::launch::async, [&driver = *drivers_.back()] { return driver.run(); });
     }
     Result<Arrival> arrival() {
         REQUIRE(result_.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
@@ -63,7 +64,7 @@ class Starter final : public link::LinkHandler {
     }
     [[nodiscard]] std::string address() const { return local(links_->port()); }
     [[nodiscard]] const std::string& directory() const { return dir_.path(); }
-    BootstrapDriver& driver() { return *driver_; }
+    BootstrapDriver& driver() { return *drivers_.back(); }
 
     bool has_meta = false;
     // What it answers to those that want to join; nothing: that it cannot.
@@ -85,7 +86,7 @@ class Starter final : public link::LinkHandler {
     std::string name_;
     Logger& logger_;
     test::TempDir dir_;
-    std::unique_ptr<BootstrapDriver> driver_;
+    std::vector<std::unique_ptr<BootstrapDriver>> drivers_;  // until the links have stopped
     std::atomic<BootstrapDriver*> driving_{nullptr};
     std::unique_ptr<link::LinkHost> links_;
     std::future<Result<Arrival>> result_;

@@ -232,6 +232,55 @@ TEST_CASE("commands to meta are answered at nodes that do not lead it", "[node]"
     CHECK(late.error().code == ErrorCode::Unavailable);
 }
 
+TEST_CASE("a copy that was lost comes back under a new name, and meta's takes the node with it",
+          "[node]") {
+    Three nodes;
+    nodes.form();
+    const GroupId lost = group_of(ShardId(0));
+    REQUIRE(soon([&] { return NodeFile(nodes.two.directory()).read()->value().founded; }));
+    nodes.two.stop();
+    nodes.two.lose_copy(lost);
+    nodes.two.start(nodes.world.addresses(), 3);
+    REQUIRE(nodes.two.started().ok());
+    CHECK(soon([&] {
+        const auto copies = nodes.two.copies();
+        const auto found = copies.find(lost);
+        return found != copies.end() && number_of(found->second) > kFoundingReplica;
+    }));
+    CHECK(soon([&] {
+        return settled(nodes.one) &&
+               number_of(nodes.one.meta().state->group(lost)->target_on(NodeId(2))) >
+                   kFoundingReplica;
+    }));
+
+    nodes.two.stop();
+    nodes.two.lose_copy(kMetaGroup);
+    nodes.two.start(nodes.world.addresses(), 3);
+    const auto refused = nodes.two.started();
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == ErrorCode::Corrupt);
+}
+
+TEST_CASE("answers between nodes about commands read back, and cut ones do not", "[node]") {
+    MetaReply reply;
+    reply.leader_at = "127.0.0.1:7400";
+    const auto where = decode_meta_reply(encode(reply));
+    REQUIRE(where.ok());
+    CHECK(where->leader_at == reply.leader_at);
+    CHECK_FALSE(where->answer);
+    reply.answer = MetaAnswer{7, MetaCode::Stale, 8, NodeId(9), Incarnation(10), ReplicaId(11)};
+    const std::string bytes = encode(reply);
+    const auto answer = decode_meta_reply(bytes);
+    REQUIRE(answer.ok());
+    REQUIRE(answer->answer);
+    CHECK(answer->answer->token == 7);
+    CHECK(answer->answer->code == MetaCode::Stale);
+    CHECK(answer->answer->replica == ReplicaId(11));
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+        CHECK_FALSE(decode_meta_reply(bytes.substr(0, size)).ok());
+    CHECK_FALSE(decode_meta_reply(bytes + "x").ok());
+}
+
 TEST_CASE("one node grows to three, and every group with it", "[node]") {
     Three nodes;
     nodes.one.start({}, 1);

@@ -20,8 +20,10 @@ constexpr std::chrono::milliseconds kSteward{50};
 }  // namespace
 
 bool soon(const std::function<bool()>& condition) {
-    return link::eventually(condition) || link::eventually(condition) ||
-           link::eventually(condition);
+    for (int tries = 0; tries < 6; ++tries) {
+        if (link::eventually(condition)) return true;
+    }
+    return false;
 }
 
 NodeInWorld::NodeInWorld(std::string name, Metrics& metrics, Logger& logger)
@@ -49,6 +51,19 @@ void NodeInWorld::open_links(const std::string& listen) {
 void NodeInWorld::lose_disk() {
     REQUIRE(host_ == nullptr);
     dir_ = std::make_unique<TempDir>();
+}
+
+void NodeInWorld::lose_copy(GroupId group) {
+    REQUIRE(host_ == nullptr);
+    GroupHostOptions options;
+    options.storage.data_dir = dir_->path();
+    auto opened = GroupHost::open(options);
+    REQUIRE(opened.ok());
+    REQUIRE((*opened)->start().ok());
+    std::promise<Status> removed;
+    (*opened)->remove(group, [&removed](Status status) { removed.set_value(std::move(status)); });
+    REQUIRE(removed.get_future().get().ok());
+    (*opened)->stop();
 }
 
 void NodeInWorld::start(std::vector<std::string> seeds, uint32_t expect) {
@@ -114,7 +129,7 @@ bool NodeInWorld::starting() const {
 }
 
 Result<Incarnation> NodeInWorld::started() {
-    REQUIRE(starting_.wait_for(std::chrono::seconds(30)) == std::future_status::ready);
+    REQUIRE(starting_.wait_for(std::chrono::seconds(90)) == std::future_status::ready);
     return starting_.get();
 }
 

@@ -36,6 +36,8 @@ class NodeInWorld final : public link::LinkHandler {
     [[nodiscard]] const std::string& address() const { return address_; }
     // An empty disk instead of the one it had. Requires: stopped.
     void lose_disk();
+    // Without a copy that it had. Requires: stopped.
+    void lose_copy(GroupId group);
     // Begins on a thread of its own: enter, groups, incarnation.
     void start(std::vector<std::string> seeds, uint32_t expect);
     // Waits until it has its incarnation, or why not.
@@ -110,7 +112,7 @@ class NodeWorld {
     std::vector<std::unique_ptr<NodeInWorld>> nodes_;
 };
 
-// Within thirty seconds.
+// Within a minute: a busy machine takes many seconds for an election.
 [[nodiscard]] bool soon(const std::function<bool()>& condition);
 
 }  // namespace quorate::test
