@@ -39,7 +39,9 @@ bool serves(NodeInWorld& node) {
 }
 
 bool wants(NodeInWorld& node, GroupId group, NodeId on) {
-    return node.meta().state->group(group)->target_on(on).value() != 0;
+    const MetaView view = node.meta();
+    const MetaGroup* known = view.state->group(group);  // a newcomer hears of it a little later
+    return known != nullptr && known->target_on(on).value() != 0;
 }
 
 struct Three {
