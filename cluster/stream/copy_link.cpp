@@ -31,7 +31,7 @@ void CopySender::answered(uint64_t number, CopyVerdict verdict, std::vector<Done
     if (number < first || number >= next_) return;
     if (verdict == CopyVerdict::Fenced) return;  // this process has to end
     if (verdict == CopyVerdict::Gap) {
-        resend();
+        if (number > resent_) resend();
         return;
     }
     Pending& entry = pending_[number - first];
@@ -46,6 +46,7 @@ void CopySender::answered(uint64_t number, CopyVerdict verdict, std::vector<Done
 
 void CopySender::resend() {
     out_.clear();
+    resent_ = next_ - 1;
     for (const Pending& entry : pending_) {
         if (!entry.answered) out_.push_back(entry.copy);
     }

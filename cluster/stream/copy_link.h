@@ -58,7 +58,8 @@ class CopySender {
 
     // Stages a copy. False: the window is full, nothing happened.
     [[nodiscard]] bool send(uint64_t token, Copy copy);
-    // The receiver's verdict on a number; adds what is done by it. Gap stages everything again.
+    // The receiver's verdict on a number; adds what is done by it. Gap stages everything again,
+    // unless that was done since the number was first sent.
     void answered(uint64_t number, CopyVerdict verdict, std::vector<Done>& done);
     // After a break of the link.
     void resend();
@@ -78,6 +79,7 @@ class CopySender {
 
     CopyWindow window_;
     uint64_t next_ = 1;
+    uint64_t resent_ = 0;  // numbers up to here were sent again
     uint64_t bytes_ = 0;
     std::deque<Pending> pending_;  // ends with number next_ - 1
     std::vector<Copy> out_;

@@ -72,6 +72,8 @@ void CopyDesk::arrived(const PortRef& from, Incarnation owner, const Copy& copy)
             waiting_.emplace(ticket, std::move(waiting));
             return;
         }
+    } else if (waiting.answer.verdict == CopyVerdict::Taken) {
+        waiting.answer.receivers = 1;  // who took it is not known any more: somebody may have
     }
     host_.answer(from, waiting.answer);
 }

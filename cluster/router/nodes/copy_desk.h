@@ -53,6 +53,8 @@ class CopyDesk {
 
     void arrived(const PortRef& from, Incarnation owner, const Copy& copy);
     void taken(uint64_t ticket, uint32_t receivers);
+    // False: this node has heard a later owner of the shard.
+    [[nodiscard]] bool hear(const SourceFence& owner) { return fence_.hear(owner); }
     // Whether this node's own loops have not had it, and count it as taken.
     [[nodiscard]] bool first_time(const OutboxSource& source) {
         return repeats_.take(source) == RepeatVerdict::First;
@@ -77,9 +79,9 @@ class CopyDesk {
     };
     void flush(const SenderName& name, CopySender& sender);
     void tell(const std::vector<CopySender::Done>& done, uint32_t receivers, const SourceFence& of);
+    [[nodiscard]] bool over(const SenderName& name, const CopySender& sender) const;
 
     CopyDeskHost& host_;
-    [[nodiscard]] bool over(const SenderName& name, const CopySender& sender) const;
 
     std::map<SenderName, CopySender> senders_;
     std::map<ShardId, Term> led_;  // the last term

@@ -1,5 +1,6 @@
 #include "cluster/router/nodes/node_routes.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace quorate::cluster {
@@ -11,15 +12,17 @@ void NodeRoutes::ask(const NodeRouteOp& op, Time now) {
     if (!op.add) {
         if (op.token != 0) shown_.push_back(waiter);
         if (found == filters_.end()) return;
-        found->second.loops &= ~bit;
-        if (found->second.loops != 0 || found->second.unwanted_since) return;
-        found->second.unwanted_since = now;
-        unwanted_.emplace_back(now, op.filter);
+        Filter& filter = found->second;
+        filter.loops &= ~bit;
+        if (filter.loops != 0 || filter.unwanted_since || filter.removing) return;
+        filter.unwanted_since = now;
+        unwanted_.emplace(now, found->first);
         return;
     }
     if (found == filters_.end()) found = filters_.try_emplace(op.filter).first;
     Filter& filter = found->second;
     filter.loops |= bit;
+    if (filter.unwanted_since) unwanted_.erase({*filter.unwanted_since, found->first});
     filter.unwanted_since.reset();
     if (filter.asked == RouteSerial() || filter.removing) change(found->first, filter, false);
     if (op.token == 0) return;
@@ -44,10 +47,15 @@ void NodeRoutes::answered(uint32_t token, bool made) {
     const Sent change = std::move(sent->second);
     sent_.erase(sent);
     const auto found = filters_.find(change.filter);
-    if (!made || found == filters_.end()) return;
+    if (found == filters_.end()) return;
     Filter& filter = found->second;
-    filter.made = change.serial;
+    // Answers may come in any order, when the holder's leader has changed.
+    if (made) filter.made = std::max(filter.made, change.serial);
     if (filter.asked != change.serial) return;
+    if (!made) {
+        refused_.insert(found->first);
+        return;
+    }
     if (filter.removing) {
         filters_.erase(found);
         return;
@@ -57,12 +65,21 @@ void NodeRoutes::answered(uint32_t token, bool made) {
 }
 
 void NodeRoutes::sweep(Time now) {
-    while (!unwanted_.empty() && unwanted_.front().first + kKeep <= now) {
-        const auto [since, name] = std::move(unwanted_.front());
-        unwanted_.pop_front();
+    while (!unwanted_.empty() &&
+           (unwanted_.begin()->first + kKeep <= now || unwanted_.size() > kKeptMax)) {
+        const auto found = filters_.find(unwanted_.begin()->second);
+        unwanted_.erase(unwanted_.begin());
+        found->second.unwanted_since.reset();
+        change(found->first, found->second, true);
+    }
+    if (refused_.empty()) return;
+    if (!again_at_) again_at_ = now + kAgain;
+    if (now < *again_at_) return;
+    again_at_.reset();
+    for (const std::string& name : std::exchange(refused_, {})) {
         const auto found = filters_.find(name);
-        if (found == filters_.end() || found->second.unwanted_since != since) continue;
-        if (!found->second.removing) change(found->first, found->second, true);
+        const bool waits = found != filters_.end() && found->second.made != found->second.asked;
+        if (waits) change(found->first, found->second, found->second.removing);
     }
 }
 
@@ -72,11 +89,6 @@ std::vector<NodeRoutes::Change> NodeRoutes::take_changes() {
 
 std::vector<NodeRoutes::Shown> NodeRoutes::take_shown() {
     return std::exchange(shown_, {});
-}
-
-std::optional<NodeRoutes::Time> NodeRoutes::next_sweep() const {
-    if (unwanted_.empty()) return std::nullopt;
-    return unwanted_.front().first + kKeep;
 }
 
 }  // namespace quorate::cluster

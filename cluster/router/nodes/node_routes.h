@@ -8,18 +8,19 @@
 // taken for made only when its holder has answered, and removed late. Incarnations that end take
 // their routes with them (NodeDown).
 //
-// Pure. Thread: the worker's. Owner: the WorkerRouter. Errors: a route that is refused (fenced, or
-// malformed) is told to nobody: whoever waits for it is refused by the time limit. Bounded: one
-// entry a filter that clients of this node have, or had lately. Spec: R-4, "Node routes are removed
-// late".
+// Pure. Thread: the worker's. Owner: the WorkerRouter. Errors: a route that is refused (its holder
+// has no room) is asked for again; who waits too long is refused by the time limit. Bounded: one
+// entry a filter that clients of this node have, and kKeptMax that they had lately. Spec: R-4,
+// "Node routes are removed late".
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -32,6 +33,8 @@ class NodeRoutes {
   public:
     using Time = std::chrono::nanoseconds;
     static constexpr std::chrono::seconds kKeep{30};
+    static constexpr std::size_t kKeptMax = 10'000;
+    static constexpr std::chrono::seconds kAgain{1};
 
     // What to send: a change of this node's route for a filter.
     struct Change {
@@ -48,13 +51,11 @@ class NodeRoutes {
 
     void ask(const NodeRouteOp& op, Time now);
     void answered(uint32_t token, bool made);
-    // Routes that nobody has wanted for kKeep are removed.
+    // Routes that nobody has wanted for kKeep are removed; what was refused is asked for again.
     void sweep(Time now);
 
     [[nodiscard]] std::vector<Change> take_changes();
     [[nodiscard]] std::vector<Shown> take_shown();
-    // Until when sweep() has nothing to do; nothing: for ever.
-    [[nodiscard]] std::optional<Time> next_sweep() const;
     [[nodiscard]] std::size_t filters() const { return filters_.size(); }
 
   private:
@@ -73,7 +74,9 @@ class NodeRoutes {
     void change(const std::string& name, Filter& filter, bool remove);
 
     std::map<std::string, Filter, std::less<>> filters_;
-    std::deque<std::pair<Time, std::string>> unwanted_;  // by when they became so
+    std::set<std::pair<Time, std::string_view>> unwanted_;  // by when they became so
+    std::set<std::string> refused_;
+    std::optional<Time> again_at_;
     std::unordered_map<uint32_t, Sent> sent_;
     std::vector<Change> changes_;
     std::vector<Shown> shown_;

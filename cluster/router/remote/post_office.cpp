@@ -17,17 +17,20 @@ uint8_t kind_of(std::string_view item) {
 
 }  // namespace
 
+// While there is no link an item is dropped: everybody sends again when one begins.
+bool PostOffice::offer(ItemDoor& door, NodeId to, std::string_view item) {
+    const auto offered = door.offer(to, item);
+    if (offered == link::Offer::TooLarge) dropped_.fetch_add(1, std::memory_order_relaxed);
+    return offered != link::Offer::Full;
+}
+
 void PostOffice::post(NodeId to, std::string_view item) {
-    link::LinkHost* links = links_.load(std::memory_order_acquire);
-    if (links == nullptr) return;
-    const link::Target target{to, TrafficClass::Publishes};
-    if (!any_waiting_.load(std::memory_order_acquire)) {
-        if (links->offer(target, as_bytes(item)) != link::Offer::Full) return;
-    }
+    ItemDoor* door = door_.load(std::memory_order_acquire);
+    if (door == nullptr) return;
+    if (!any_waiting_.load(std::memory_order_acquire) && offer(*door, to, item)) return;
     const std::lock_guard lock(mutex_);
     const auto found = waiting_.find(to);
-    if (found == waiting_.end() && links->offer(target, as_bytes(item)) != link::Offer::Full)
-        return;
+    if (found == waiting_.end() && offer(*door, to, item)) return;
     Waiting& waiting = waiting_[to];
     any_waiting_.store(true, std::memory_order_release);
     if (waiting.lost || waiting.bytes + item.size() > kWaitingMax) {
@@ -42,31 +45,33 @@ void PostOffice::post(NodeId to, std::string_view item) {
 
 void PostOffice::pump() {
     if (!any_waiting_.load(std::memory_order_acquire)) return;
-    link::LinkHost* links = links_.load(std::memory_order_acquire);
-    if (links == nullptr) return;
+    ItemDoor* door = door_.load(std::memory_order_acquire);
+    if (door == nullptr) return;
     std::vector<NodeId> lost;
     {
         const std::lock_guard lock(mutex_);
         for (auto at = waiting_.begin(); at != waiting_.end();) {
             Waiting& waiting = at->second;
-            const link::Target target{at->first, TrafficClass::Publishes};
-            while (!waiting.items.empty()) {
-                const std::string& item = waiting.items.front();
-                if (links->offer(target, as_bytes(item)) == link::Offer::Full) break;
-                waiting.bytes -= item.size();
-                waiting.items.pop_front();
+            drain(*door, at->first, waiting);
+            if (waiting.items.empty() && std::exchange(waiting.lost, false)) {
+                lost.push_back(at->first);
+                waiting.items.emplace_back(1, static_cast<char>(kSendAgain));
+                waiting.bytes += 1;
+                drain(*door, at->first, waiting);
             }
-            if (!waiting.items.empty()) {
-                ++at;
-                continue;
-            }
-            if (waiting.lost) lost.push_back(at->first);
-            at = waiting_.erase(at);
+            at = waiting.items.empty() ? waiting_.erase(at) : std::next(at);
         }
         any_waiting_.store(!waiting_.empty(), std::memory_order_release);
     }
     for (const NodeId node : lost)
         again(node);
+}
+
+void PostOffice::drain(ItemDoor& door, NodeId to, Waiting& waiting) {
+    while (!waiting.items.empty() && offer(door, to, waiting.items.front())) {
+        waiting.bytes -= waiting.items.front().size();
+        waiting.items.pop_front();
+    }
 }
 
 void PostOffice::again(NodeId node) {
@@ -106,12 +111,17 @@ void PostOffice::take(const link::StreamId& from, std::string_view item) {
         case ParcelAddress::kParcel: {
             Ingress* ingress = ingress_.load(std::memory_order_acquire);
             if (ingress == nullptr) return;
+            // A node that is no member yet has nothing to say here.
+            if (from.peer.incarnation == Incarnation()) break;
             if (context_.peers.down(from.peer.incarnation)) break;
             ingress->arrived(from.peer.incarnation, item);
             return;
         }
         case static_cast<uint8_t>(kLeaseItem):
             context_.lease(node, std::string(item));
+            return;
+        case kSendAgain:
+            again(node);
             return;
         case kAnnouncement:
             if (const auto led = decode_announcement(item)) {

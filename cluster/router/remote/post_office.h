@@ -2,11 +2,12 @@
 // link told apart by its first byte and handed to whom it is for.
 //
 //   1 Raft ─► GroupPost      2 parcel ─► Ingress      3 lease ─► the group's worker
-//   4 announcement ─► Leaders                         questions ─► who answers them
+//   4 announcement ─► Leaders      5 send again        questions ─► who answers them
 //
 // What a full link refuses waits here, in order, up to kWaitingMax bytes a node; beyond that it is
 // dropped, and when the link has room again everybody sends again what is unanswered, as after a
-// break. When a link begins, in either direction, that is so at once: what was under way is lost.
+// break: here, and on the node that was to get it, since answers may be among it. When a link
+// begins, in either direction, that is so at once: what was under way is lost.
 //
 // Thread: post: any; the handler's: the link's; the rest: whoever starts and stops. Owner: the
 // Cluster. Errors: items of unknown kinds, and parcels of incarnations that are down, are dropped
@@ -33,9 +34,18 @@
 
 namespace quorate::cluster {
 
+// Where items leave: the links, or a test in their place. Thread: any.
+class ItemDoor {
+  public:
+    virtual ~ItemDoor() = default;
+    [[nodiscard]] virtual link::Offer offer(NodeId to, std::string_view item) = 0;
+};
+
 class PostOffice final : public RemoteOffice, public link::LinkHandler {
   public:
     static constexpr std::size_t kWaitingMax = std::size_t{64} << 20U;
+    // The first byte of an item, and all of it.
+    static constexpr uint8_t kSendAgain = 5;
 
     struct Context {
         Leaders& leaders;
@@ -48,8 +58,12 @@ class PostOffice final : public RemoteOffice, public link::LinkHandler {
     explicit PostOffice(Context context) : context_(std::move(context)) {}
 
     // Items leave from now on, until disconnect(). Requires: `links` lives until then.
-    void connect(link::LinkHost& links) { links_.store(&links, std::memory_order_release); }
-    void disconnect() { links_.store(nullptr, std::memory_order_release); }
+    void connect(link::LinkHost& links) {
+        links_.links = &links;
+        connect(links_);
+    }
+    void connect(ItemDoor& door) { door_.store(&door, std::memory_order_release); }
+    void disconnect() { door_.store(nullptr, std::memory_order_release); }
     // Parcels are taken in from now on: this start of the node has its incarnation. Outlives this.
     void open(Ingress& ingress) { ingress_.store(&ingress, std::memory_order_release); }
 
@@ -62,21 +76,32 @@ class PostOffice final : public RemoteOffice, public link::LinkHandler {
     void on_batch(const link::StreamId& from, link::ReceivedBatch batch) noexcept override;
     void on_question(const link::QuestionView& question, link::AnswerDoor answer) noexcept override;
 
-    // Items that came and were nobody's; items that were dropped because their link was full.
+    // Items that came and were nobody's; items that were dropped because their link was full, or
+    // takes none of that size.
     [[nodiscard]] uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
     [[nodiscard]] uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
   private:
+    struct Links final : ItemDoor {
+        link::LinkHost* links = nullptr;
+        [[nodiscard]] link::Offer offer(NodeId to, std::string_view item) override {
+            return links->offer({to, TrafficClass::Publishes}, as_bytes(item));
+        }
+    };
     struct Waiting {
         std::deque<std::string> items;
         std::size_t bytes = 0;
         bool lost = false;  // something that should be here was dropped
     };
+    // False: the link is full.
+    [[nodiscard]] bool offer(ItemDoor& door, NodeId to, std::string_view item);
+    void drain(ItemDoor& door, NodeId to, Waiting& waiting);
     void again(NodeId node);
     void take(const link::StreamId& from, std::string_view item);
 
     Context context_;
-    std::atomic<link::LinkHost*> links_{nullptr};
+    Links links_;
+    std::atomic<ItemDoor*> door_{nullptr};
     std::atomic<Ingress*> ingress_{nullptr};
     std::mutex mutex_;
     std::map<NodeId, Waiting> waiting_;  // guarded by mutex_
