@@ -186,13 +186,13 @@ Status RocksLogStore::write_durable_mark() {
         for (const GroupId group : table_.gone()) {
             marks_at_start_.erase(group);
         }
-    }
-    // Groups that were not loaded keep what was known of them.
-    for (const DurableMark& mark : marks) {
-        marks_at_start_.erase(mark.group);
-    }
-    for (const auto& [group, mark] : marks_at_start_) {
-        marks.push_back(mark);
+        // Groups that were not loaded keep what was known of them.
+        for (const DurableMark& mark : marks) {
+            marks_at_start_.erase(mark.group);
+        }
+        for (const auto& [group, mark] : marks_at_start_) {
+            marks.push_back(mark);
+        }
     }
     const std::string content = encode_marks(marks);
     if (content == mark_written_) return {};

@@ -57,10 +57,10 @@ class RocksLogStore final : public LogStore {
     rocksdb::FileSystem& files_;
     const std::string mark_path_;
     StorageCounts& counts_;
-    std::map<GroupId, DurableMark> marks_at_start_;
 
     mutable std::mutex mutex_;  // held over a write, so that a mark never runs ahead of the disk
     LogTable table_;
+    std::map<GroupId, DurableMark> marks_at_start_;  // of those that were not loaded since
     std::vector<LogOperation> operations_;
     std::chrono::nanoseconds last_append_{};
     bool buffered_ = false;  // something was written and not synced
