@@ -228,7 +228,7 @@ TEST_CASE("A message that claims another node's replica is refused and counted",
     raft::encode_message(item, forged);
     std::string batch;
     link::append_item(batch, as_bytes(item), {});
-    link::append_item(batch, as_bytes(std::string_view("\x01junk")), {});
+    link::append_item(batch, as_bytes(std::string_view("\x01jun")), {});
     const uint64_t refused = leader.post().refused();
     leader.post().arrived(NodeId(6 - other - leader.id()), {batch, 2, {}});
     CHECK(eventually([&] { return leader.post().refused() == refused + 2; }));
