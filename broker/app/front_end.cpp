@@ -392,11 +392,13 @@ void FrontEnd::on_tick(std::chrono::nanoseconds now) {
     if (!over_rate_.empty()) options_.publish_rate_ends ? end_over_rate() : resume_busy(over_rate_);
     if (!over_memory_.empty() && !overloaded(1)) resume_busy(over_memory_);
     tell_room();
+    // Leaders move and time runs out without a parcel for this loop.
+    const bool among_others = port_->owner_distributes();
+    if (among_others) port_->receive();
     if (now_ - last_sweep_ < LoopTime(1000)) return;
     last_sweep_ = now_;
     publishes_->sweep(now_, options_.publish_timeout);
     // Alone, an answer comes as soon as the disk lets it; among others it may never come.
-    const bool among_others = port_->owner_distributes();
     sessions_->sweep(now_, among_others ? options_.publish_timeout : options_.attach_timeout);
     if (among_others) subscriptions_->sweep(now_, options_.publish_timeout);
     retained_->sweep();
