@@ -2,7 +2,7 @@
 # Installs what the tests need, builds, and runs every test: a line per suite and at the end
 # `N passed, N failed, N skipped`. Exit code 0 only if none failed.
 #
-#   tests/run.sh                    every suite: style unit sim asan tsan system interop fuzz
+#   tests/run.sh                    every suite: style unit sim asan tsan system interop chaos fuzz
 #   tests/run.sh unit system ...    only these
 #   tests/run.sh clean-root         both commands in a bare Debian 12 root; needs root and a mirror
 #

@@ -54,6 +54,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-j", type=int, default=os.cpu_count() or 2, metavar="N")
     parser.add_argument("--one", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("--without", metavar="PATTERN", help="leave these files out")
     parser.add_argument("pattern", nargs="*")
     arguments = parser.parse_args()
     if arguments.one:
@@ -62,6 +63,8 @@ def main():
                    if name.startswith("test_") and name.endswith(".py"))
     if arguments.pattern:
         names = [name for name in names if any(part in name for part in arguments.pattern)]
+    if arguments.without:
+        names = [name for name in names if arguments.without not in name]
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     with concurrent.futures.ThreadPoolExecutor(max(1, arguments.j)) as pool:
         for future in concurrent.futures.as_completed(pool.submit(run_child, n) for n in names):
