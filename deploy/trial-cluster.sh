@@ -113,7 +113,8 @@ if ! $interrupted; then
     say "
 quorate is ready: $nodes nodes of one cluster (pids ${pids[*]})"
     for ((k = 0; k < nodes; ++k)); do
-        say "  n$((k + 1))  MQTT 127.0.0.1:$((mqtt_port + k))  WebSocket ws://127.0.0.1:$((ws_port + k))/mqtt" \
+        say "  n$((k + 1))  MQTT 127.0.0.1:$((mqtt_port + k))" \
+            " WebSocket ws://127.0.0.1:$((ws_port + k))/mqtt" \
             " metrics http://127.0.0.1:$((metrics_port + k))/metrics  log ${logs[k]}"
     done
     say "

@@ -85,8 +85,8 @@ class Failover(ClusterCase):
         """Persistent QoS 2 on different nodes, one killed in mid-stream: exactly once, in order."""
         def run(name, node, *arguments, **options):
             port = str(node.ports["tcp"])
-            return subprocess.Popen([name, "-h", "127.0.0.1", "-p", port, "-V", "mqttv5", *arguments],
-                                    text=True, **options)
+            command = [name, "-h", "127.0.0.1", "-p", port, "-V", "mqttv5", *arguments]
+            return subprocess.Popen(command, text=True, **options)
         reader = ("-i", "collector", "-c", "-q", "2", "-t", "orders/#", "-x", "3600")
         self.assertEqual(run("mosquitto_sub", self.nodes[0], *reader, "-E").wait(30), 0)
         with run("mosquitto_pub", self.nodes[1], "-i", "shop", "-q", "2", "-t", "orders/a", "-l",

@@ -56,7 +56,6 @@ constexpr std::array<std::string_view, kCounts> kNames = {
     "replicas removed",
     "replicas begun anew on what was left",
     "disks replaced by empty ones",
-    "replicas stopped by the mark of their earlier name",
     "crash in joint state",
     "second snapshot during the first",
     "packet identifiers that came round",

@@ -63,7 +63,6 @@ enum class Count : uint8_t {
     ReplicasRemoved,
     BegunAnew,
     DisksReplaced,
-    StoppedByOldMark,
     CrashInJoint,
     SnapshotAfterSnapshot,
     PacketIdsWrapped,

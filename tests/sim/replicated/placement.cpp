@@ -99,7 +99,6 @@ void Placement::stopped(uint32_t node) {
                 (replica.sound() ? replica.machine().damage() : replica.group().failure()));
         }
         // What its earlier name had promised is missed as if it were its own.
-        ++stage_.counts[Count::StoppedByOldMark];
         checkers_.lost(node);
     }
     // It serves nothing.

@@ -134,10 +134,7 @@ void Replica::judge_start() {
 void Replica::flush(std::function<void()> done) {
     flushes_.push_back(std::move(done));
     if (flushes_.size() > 1) return;
-    Micros takes = stage_.plan.sync_us + kTick_us / 20;
-    // Long enough to be interrupted.
-    if (stage_.plan.crash_every_us != 0 && stage_.random.chance(1, 4)) takes += kSecond_us;
-    schedule(EventKind::Flushed, around(stage_.random, takes));
+    schedule(EventKind::Flushed, around(stage_.random, stage_.plan.sync_us + kTick_us / 20));
 }
 
 void Replica::flushed() {
