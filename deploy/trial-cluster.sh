@@ -75,6 +75,7 @@ done
 
 # Ends the script when a node has ended by itself.
 check_nodes() {
+    local k status
     for ((k = 0; k < nodes; ++k)); do
         if kill -0 "${pids[k]}" 2>/dev/null; then continue; fi
         status=0
