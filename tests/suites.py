@@ -25,9 +25,9 @@ PRESETS = "deploy/cmake/presets"
 JOBS = str(int(os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", os.cpu_count() or 2)))
 # Of the Raft simulation. With so many in a process each interesting thing must have happened.
 SIM_SEEDS = int(os.environ.get("QUORATE_SIM_SEEDS", "2000"))
-# Of a shard on several replicas, 60 virtual seconds each and the time to settle. 6,000 are more than
-# 5 days; since members come and go and disks are lost in it, seed 382 ends with nobody to lead, and
-# until that is understood each run goes as far as is known to be sound.
+# Of a shard on several replicas, 60 virtual seconds each and the time to settle. 6,000 are more
+# than 5 days; since members come and go and disks are lost in it, seed 382 ends with nobody to
+# lead, and until that is understood each run goes as far as is known to be sound.
 SIM_REPLICATED_SEEDS = int(os.environ.get("QUORATE_SIM_REPLICATED_SEEDS", "360"))
 SIM_SEEDS_COUNTED = 500
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))

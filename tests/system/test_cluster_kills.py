@@ -2,8 +2,9 @@
 nothing acknowledged is lost, QoS 2 is never repeated, one publisher's messages keep their order.
 
 QUORATE_KILLS sets how often (default 3), QUORATE_SEED the moments and the nodes; the seed is
-printed. One node at a time: a quorum is left, and the next fault comes when the last node is back. A paused
-node may find that the cluster has ended its start; then its process ends, and is started again.
+printed. One node at a time: a quorum is left, and the next fault comes when the last node is back.
+A paused node may find that the cluster has ended its start; then its process ends, and is started
+again.
 """
 
 import os
